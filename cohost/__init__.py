@@ -1,0 +1,1 @@
+"""Many models behind one shared GPU endpoint. Importing this package imports nothing else."""

@@ -1,0 +1,21 @@
+"""Type tokens of resources and components: one spelling for programs, plugin, mocks and policies."""
+
+from __future__ import annotations
+
+from typing import Final
+
+PROJECT: Final = "shared-endpoint"
+PLUGIN: Final = "cohost"
+
+# Resources of the project's own provider plugin.
+ARTIFACT_SET: Final = "cohost:index:ArtifactSet"
+SAGEMAKER_ENDPOINT_NAME: Final = "cohost:sagemaker:EndpointName"
+SAGEMAKER_ACTIVE_RELEASE: Final = "cohost:sagemaker:ActiveRelease"
+
+# Components of the AWS stack.
+AWS_ARTIFACT_STORE: Final = "cohost:aws:ArtifactStore"
+AWS_EXECUTION_ROLE: Final = "cohost:aws:ExecutionRole"
+AWS_MULTI_MODEL_ENDPOINT: Final = "cohost:aws:MultiModelEndpoint"
+AWS_ALARMS: Final = "cohost:aws:Alarms"
+AWS_CALLER_POLICY: Final = "cohost:aws:CallerPolicy"
+AWS_DEPLOYER_POLICY: Final = "cohost:aws:DeployerPolicy"
