@@ -1,0 +1,60 @@
+# The two commands of the README: `make demo` and `make test`. Needs python3 (3.11 to 3.13) and make, nothing else;
+# everything it installs goes into this folder (.uv, .venv).
+
+PYTHON ?= python3
+UV_VERSION := 0.13.9
+# The system's Python is used as it is: nothing is downloaded but packages.
+export UV_PYTHON_DOWNLOADS := never
+export PYTHONDONTWRITEBYTECODE :=
+
+UV := .uv/bin/uv
+VENV := .venv/.synced
+RUN := .venv/bin/
+
+.PHONY: help install demo test lint types unit bench format stop clean
+
+help:            ## list the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/:/' | column -t -s:
+
+install: $(VENV) ## install everything into .venv
+
+.uv/.ready-$(UV_VERSION):
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
+	  { echo "error: $(PYTHON) is $$($(PYTHON) -V 2>&1); Python 3.11, 3.12 or 3.13 is needed: make PYTHON=/path/to/python3.12 …" >&2; exit 2; }
+	@rm -rf .uv
+	@$(PYTHON) -m venv .uv || { echo "error: $(PYTHON) cannot make virtual environments (on Debian and Ubuntu: apt-get install python3-venv)" >&2; exit 2; }
+	@.uv/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	@touch $@
+
+$(VENV): .uv/.ready-$(UV_VERSION) pyproject.toml uv.lock
+	@$(UV) sync --quiet --locked --all-extras --all-groups --python $(PYTHON)
+	@touch $@
+
+demo: install    ## the whole life cycle on this machine, with real Triton
+	@$(RUN)python scripts/demo.py
+
+test: lint types unit ## lint, types and all tests
+
+lint: install    ## ruff
+	$(RUN)ruff check .
+	$(RUN)ruff format --check .
+
+types: install   ## pyright
+	$(RUN)pyright
+
+unit: install    ## every test
+	$(RUN)pytest
+
+bench: install   ## the ratios of docs/benchmarks.md
+	@for script in bench/*.py; do echo "== $$script"; $(RUN)python $$script || exit 1; done
+
+format: install  ## format and fix what can be fixed
+	$(RUN)ruff format .
+	$(RUN)ruff check --fix .
+
+stop: install    ## end every emulator process of this folder
+	@$(RUN)cohost local stop
+
+clean:           ## remove what was installed and every local stack
+	@if [ -x $(RUN)cohost ]; then $(RUN)cohost local stop || true; fi
+	rm -rf .venv .uv .cohost
