@@ -27,7 +27,7 @@ install: $(VENV) ## install everything into .venv
 	@touch $@
 
 $(VENV): .uv/.ready-$(UV_VERSION) pyproject.toml uv.lock
-	@$(UV) sync --quiet --locked --all-extras --all-groups --python $(PYTHON)
+	@$(UV) sync --quiet --locked --python $(PYTHON)
 	@touch $@
 
 demo: install    ## the whole life cycle on this machine, with real Triton
