@@ -1,0 +1,312 @@
+"""Starting, stopping and looking at the emulators of one project: processes that outlive the command.
+
+They belong to the project's root: everything they keep and log is under `<root>/.cohost/emulators/`. The file
+`processes.json` there records each by process id and start time; a lock makes two commands at once safe.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import sys
+import time
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from cohost.errors import CohostError, DeploymentError
+from cohost.local import processes
+from cohost.local.processes import Process
+
+AWS: Final = "aws"
+SAGEMAKER: Final = "sagemaker"
+NAMES: Final = (AWS, SAGEMAKER)
+DEFAULT_REGION: Final = "us-east-1"
+
+# Every process of a project's emulators, Triton servers included, carries this in its environment.
+_MARK: Final = "COHOST_EMULATORS"
+_START_SECONDS: Final = 60.0
+_STOP_SECONDS: Final = 15.0
+_POLL_SECONDS: Final = 0.05
+_LOOPBACK: Final = "127.0.0.1"
+
+
+@dataclass(frozen=True)
+class Emulator:
+    """One emulator as recorded when it started.
+
+    Attributes:
+        name: "aws" or "sagemaker".
+        process: Its process.
+        port: Its port on the loopback interface; 0 while it comes up.
+    """
+
+    name: str
+    process: Process
+    port: int
+
+    @property
+    def url(self) -> str:
+        """Where it answers."""
+        return f"http://{_LOOPBACK}:{self.port}"
+
+    @property
+    def running(self) -> bool:
+        """Whether it is up."""
+        return bool(self.port) and processes.alive(self.process)
+
+
+def folder(root: Path) -> Path:
+    """Returns the folder of a project's emulators."""
+    return root / ".cohost" / "emulators"
+
+
+def state_folder(root: Path) -> Path:
+    """Returns the folder where the AWS emulators keep their state."""
+    return folder(root) / "aws"
+
+
+def log_file(root: Path, name: str) -> Path:
+    """Returns the log of one emulator."""
+    return folder(root) / f"{name}.log"
+
+
+def status(root: Path) -> dict[str, Emulator]:
+    """Returns the emulators that run now, by name."""
+    return {name: emulator for name, emulator in _recorded(root).items() if emulator.running}
+
+
+def start(root: Path) -> dict[str, Emulator]:
+    """Starts the emulators that are not running; those that are keep running.
+
+    An emulator that died comes back on the port it had, with the resources it held.
+
+    Returns:
+        All emulators, each ready to answer.
+
+    Raises:
+        DeploymentError: One does not come up; its log's last lines are in the message.
+    """
+    running = status(root)
+    if set(running) == set(NAMES):
+        return running
+    state_folder(root).mkdir(parents=True, exist_ok=True)
+    with _lock(root):
+        before = _recorded(root)
+        _end_strays(root)
+        aws = _ensure(root, AWS, before, [])
+        if AWS in before and before[AWS].port != aws.port and SAGEMAKER in before:
+            # It was told the old address.
+            processes.end([before[SAGEMAKER].process], grace_seconds=_STOP_SECONDS)
+        sagemaker = _ensure(root, SAGEMAKER, before, ["--aws-url", aws.url])
+    return {AWS: aws, SAGEMAKER: sagemaker}
+
+
+def stop(root: Path) -> list[Process]:
+    """Ends every emulator process of a project, the Triton servers they started included.
+
+    Returns:
+        The processes that ran and are ended now.
+    """
+    if not folder(root).is_dir():
+        return []
+    with _lock(root):
+        recorded = [emulator.process for emulator in reversed(_recorded(root).values())]
+        belonging = _belonging(root, recorded)
+        # The emulators first: each ends its own Triton servers in good order.
+        processes.end(recorded, grace_seconds=_STOP_SECONDS)
+        left = [*belonging, *_belonging(root, recorded)]
+        processes.end(left, grace_seconds=1.0)
+        _record(root, {})
+    return belonging
+
+
+def environment(root: Path, *, region: str = DEFAULT_REGION) -> dict[str, str]:
+    """Returns the variables that point boto3, a provider or a program at the emulators, and at nothing else.
+
+    Raises:
+        CohostError: The emulators do not run.
+    """
+    running = status(root)
+    missing = [name for name in NAMES if name not in running]
+    if missing:
+        raise CohostError(
+            f"the local cloud does not run ({', '.join(missing)}): start it with `cohost local up`"
+        )
+    credentials = json.loads((state_folder(root) / "credentials.json").read_text())
+    sagemaker = running[SAGEMAKER].url
+    return {
+        "AWS_ENDPOINT_URL": running[AWS].url,
+        "AWS_ENDPOINT_URL_SAGEMAKER": sagemaker,
+        "AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME": sagemaker,
+        "AWS_ENDPOINT_URL_SERVICE_QUOTAS": sagemaker,
+        "AWS_ACCESS_KEY_ID": credentials["access_key_id"],
+        "AWS_SECRET_ACCESS_KEY": credentials["secret_access_key"],
+        "AWS_REGION": region,
+        "AWS_DEFAULT_REGION": region,
+        "AWS_EC2_METADATA_DISABLED": "true",
+        # A profile of the user's own must not send any of this to a real account.
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        # botocore and gRPC would send even loopback addresses through a configured proxy.
+        "NO_PROXY": f"{_LOOPBACK},localhost",
+        "no_proxy": f"{_LOOPBACK},localhost",
+    }
+
+
+def isolated(inherited: Mapping[str, str]) -> dict[str, str]:
+    """Returns an environment without anything that could point AWS's clients somewhere."""
+    return {name: value for name, value in inherited.items() if not name.startswith("AWS_")}
+
+
+def served_models(root: Path, endpoint: str) -> list[dict[str, Any]]:
+    """Asks the SageMaker emulator what an endpoint holds.
+
+    Returns:
+        An entry for each artifact and instance: target, bytes, loaded, since, instance.
+
+    Raises:
+        CohostError: The emulators do not run.
+    """
+    running = status(root)
+    if SAGEMAKER not in running:
+        raise CohostError("the local cloud does not run: start it with `cohost local up`")
+    query = urllib.parse.urlencode({"endpoint": endpoint})
+    with _direct().open(f"{running[SAGEMAKER].url}/-/models?{query}", timeout=30) as response:
+        return json.load(response)
+
+
+def limits(root: Path) -> dict[str, dict[str, int]]:
+    """Returns the limits set for the emulated account (quota, capacity, memory, disk); empty when none is."""
+    file = state_folder(root) / "limits.json"
+    return json.loads(file.read_text()) if file.exists() else {}
+
+
+def set_limits(root: Path, wanted: Mapping[str, Mapping[str, int]]) -> None:
+    """Sets the limits of the emulated account; they hold from the next call on."""
+    state_folder(root).mkdir(parents=True, exist_ok=True)
+    _write(state_folder(root) / "limits.json", wanted)
+
+
+def _ensure(root: Path, name: str, before: Mapping[str, Emulator], arguments: Sequence[str]) -> Emulator:
+    """Returns the running emulator, started here when it is not."""
+    known = before.get(name)
+    if known and known.running:
+        return known
+    port = known.port if known and _free(known.port) else 0
+    command = [
+        sys.executable,
+        "-m",
+        f"cohost.local.{name}",
+        "--state",
+        str(state_folder(root)),
+        "--port",
+        str(port),
+    ]
+    out = folder(root) / f"{name}.out"
+    process = processes.spawn(
+        [*command, *arguments],
+        cwd=root,
+        env=_daemon_environment(root),
+        stdout=out,
+        stderr=log_file(root, name),
+    )
+    _record(root, _recorded(root) | {name: Emulator(name=name, process=process, port=0)})
+    emulator = Emulator(name=name, process=process, port=_port(root, name, process, out))
+    _record(root, _recorded(root) | {name: emulator})
+    return emulator
+
+
+def _daemon_environment(root: Path) -> dict[str, str]:
+    loopback = f"{_LOOPBACK},localhost"
+    return isolated(os.environ) | {_MARK: str(folder(root)), "NO_PROXY": loopback, "no_proxy": loopback}
+
+
+def _port(root: Path, name: str, process: Process, out: Path) -> int:
+    """Waits for the line `{"port": N}` that says an emulator is ready."""
+    deadline = time.monotonic() + _START_SECONDS
+    while time.monotonic() < deadline:
+        line, newline, _ = out.read_text().partition("\n")
+        if newline:
+            return int(json.loads(line)["port"])
+        if not processes.alive(process):
+            break
+        time.sleep(_POLL_SECONDS)
+    processes.end([process], grace_seconds=_STOP_SECONDS)
+    log = log_file(root, name)
+    last = "\n".join(log.read_text(errors="replace").splitlines()[-5:])
+    raise DeploymentError(f"the {name} emulator did not come up; the last lines of {log}:\n{last}")
+
+
+def _end_strays(root: Path) -> None:
+    """Ends the Triton servers of an emulator that was killed; only the SageMaker emulator starts any."""
+    running = status(root)
+    if SAGEMAKER not in running:
+        recorded = {emulator.process for emulator in running.values()}
+        processes.end([stray for stray in _marked(root) if stray not in recorded], grace_seconds=1.0)
+
+
+def _belonging(root: Path, recorded: Sequence[Process]) -> list[Process]:
+    """Returns the recorded processes that live, and all that they started."""
+    live = [process for process in recorded if processes.alive(process)]
+    sessions = {process.pid for process in live}
+    family = [process for process in processes.everyone() if process.session in sessions]
+    return list(dict.fromkeys([*live, *family, *_marked(root)]))
+
+
+def _marked(root: Path) -> list[Process]:
+    return processes.with_variable(_MARK, str(folder(root)))
+
+
+def _recorded(root: Path) -> dict[str, Emulator]:
+    file = folder(root) / "processes.json"
+    try:
+        entries = json.loads(file.read_text())
+    except FileNotFoundError:
+        return {}
+    return {
+        name: Emulator(name=name, process=Process(**entry["process"]), port=entry["port"])
+        for name, entry in entries.items()
+    }
+
+
+def _record(root: Path, emulators: Mapping[str, Emulator]) -> None:
+    _write(folder(root) / "processes.json", {name: asdict(emulator) for name, emulator in emulators.items()})
+
+
+def _write(file: Path, content: Any) -> None:
+    partial = file.with_suffix(f".{os.getpid()}")
+    partial.write_text(json.dumps(content, indent=1) + "\n")
+    partial.replace(file)
+
+
+def _free(port: int) -> bool:
+    if not port:
+        return False
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((_LOOPBACK, port))
+        except OSError:
+            return False
+    return True
+
+
+def _direct() -> urllib.request.OpenerDirector:
+    """An opener that no configured proxy comes between."""
+    return urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+@contextlib.contextmanager
+def _lock(root: Path) -> Iterator[None]:
+    """Lets one command at a time start or stop a project's emulators."""
+    import fcntl
+
+    with (folder(root) / "lock").open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
