@@ -1,0 +1,1 @@
+"""The local cloud: AWS's services, Pulumi's providers and real Triton, on the loopback interface."""
