@@ -1,7 +1,8 @@
 """What every emulator process has in common: its arguments, its ready line, its end, and its children's end.
 
-An emulator is started as `python -m <module> --state DIR --port N`. It binds the loopback interface only, prints
-one line of JSON (`{"port": N}`) on standard output when it answers, logs to standard error, and ends on SIGTERM.
+An emulator is started as `python -m <module> --state DIR --port N`. It binds the loopback interface only,
+prints one line of JSON (`{"port": N}`) on standard output when it answers, logs to standard error, and ends
+on SIGTERM.
 """
 
 from __future__ import annotations
@@ -23,10 +24,10 @@ from typing import IO, Any, Final
 
 LOOPBACK: Final = "127.0.0.1"
 
-# The shell waits for the end of its standard input, which only the death of the parent can bring, and takes its
-# whole process group with it; it does the same when the command itself ends. Unlike PR_SET_PDEATHSIG this covers
-# grandchildren, works on macOS, and does not fire when merely the *thread* that started the child ends (prctl(2)).
-# The first `exec` parks the pipe on descriptor 3: a shell gives its background commands /dev/null as input.
+# The shell waits for the end of its standard input, which only the death of the parent can bring, and takes
+# its whole process group with it; it does the same when the command itself ends. Unlike PR_SET_PDEATHSIG this
+# covers grandchildren, works on macOS, and does not fire when merely the *thread* that started the child ends
+# (prctl(2)). `exec 3<&0` parks the pipe: a shell gives its background commands /dev/null as input.
 _GUARDIAN: Final = """
 exec 3<&0
 ("$@" </dev/null 3<&-; kill -KILL 0) &
@@ -36,7 +37,7 @@ kill -KILL 0
 
 
 def parser(description: str) -> argparse.ArgumentParser:
-    """Returns a parser with the arguments every emulator takes: `--state` (a folder) and `--port` (0 = any free)."""
+    """Returns a parser with what every emulator takes: `--state` (a folder) and `--port` (0 = any free)."""
     arguments = argparse.ArgumentParser(description=description)
     arguments.add_argument(
         "--state", type=Path, required=True, metavar="DIR", help="folder that outlives the process"
@@ -68,7 +69,7 @@ def on_termination() -> threading.Event:
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Replaces a file's content so that a reader, or a kill at any moment, sees the old or the new, never a part."""
+    """Replaces a file's content so that a reader, or a kill at any moment, finds the old or the new whole."""
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
@@ -100,7 +101,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 class Child:
-    """A process group of ours that cannot outlive us: it ends with `kill`, by itself, or when this process dies."""
+    """A process group of ours that cannot outlive us: it ends by `kill`, by itself, or when we die."""
 
     def __init__(self, command: Sequence[str], *, env: Mapping[str, str], output: IO[bytes] | int) -> None:
         """Starts the command.
