@@ -1,0 +1,103 @@
+"""The object store: where artifacts and releases live. One protocol, one implementation per cloud."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+
+@dataclass(frozen=True)
+class ObjectInfo:
+    """What the store says about an object.
+
+    Attributes:
+        key: Relative to the store's prefix.
+        size: Bytes.
+        etag: Its version for preconditions, quotes included.
+    """
+
+    key: str
+    size: int
+    etag: str
+
+
+@runtime_checkable
+class ObjectStore(Protocol):
+    """A bucket and a prefix. Keys are relative to the prefix; all methods may be called from many threads.
+
+    Every method raises `StoreError` with the store's own words when it refuses or cannot be reached.
+    """
+
+    @property
+    def url(self) -> str:
+        """`s3://<bucket>/<prefix>` without a trailing slash."""
+        ...
+
+    def head(self, key: str) -> ObjectInfo | None:
+        """What is stored under `key`, or None."""
+        ...
+
+    def get(self, key: str) -> tuple[bytes, str]:
+        """The bytes and the etag of a small object.
+
+        Raises:
+            ObjectNotFound: There is none.
+        """
+        ...
+
+    def put_bytes(
+        self, key: str, data: bytes, *, if_match: str | None = None, if_none_match: bool = False
+    ) -> str:
+        """Writes a small object and returns its etag.
+
+        Args:
+            key: Where.
+            data: What; the store verifies its SHA-256.
+            if_match: Only while the object still has this etag.
+            if_none_match: Only while there is no object.
+
+        Raises:
+            PreconditionFailed: Somebody else wrote first.
+        """
+        ...
+
+    def put_file(self, key: str, path: Path, *, if_none_match: bool = True) -> str:
+        """Writes a file of any size and returns its etag; the store verifies its SHA-256.
+
+        Raises:
+            PreconditionFailed: `if_none_match` and there is an object.
+        """
+        ...
+
+    def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
+        """Every object whose key begins with `prefix`, in the order of the keys; a request per 1,000."""
+        ...
+
+    def delete(self, key: str) -> None:
+        """Deletes an object; none there is no error."""
+        ...
+
+    def delete_all(self, prefix: str = "") -> int:
+        """Deletes everything below `prefix`: all versions, delete markers, unfinished multipart uploads.
+
+        Returns:
+            How many of them there were.
+        """
+        ...
+
+
+def open_store(url: str, *, region: str | None = None) -> ObjectStore:
+    """Opens the store of a URL, with the credentials and endpoints of the environment.
+
+    Args:
+        url: `s3://<bucket>` or `s3://<bucket>/<prefix>`.
+        region: The bucket's region; None = from the environment.
+
+    Raises:
+        InputError: The URL is none of these.
+    """
+    from cohost.s3 import S3Store
+
+    return S3Store.open(url, region=region)
