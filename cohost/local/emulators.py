@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from cohost.errors import CohostError, DeploymentError
-from cohost.local import processes
-from cohost.local.processes import Process
+from cohost.local import daemons
+from cohost.local.daemons import Process
 
 AWS: Final = "aws"
 SAGEMAKER: Final = "sagemaker"
@@ -58,7 +58,7 @@ class Emulator:
     @property
     def running(self) -> bool:
         """Whether it is up."""
-        return bool(self.port) and processes.alive(self.process)
+        return bool(self.port) and daemons.alive(self.process)
 
 
 def folder(root: Path) -> Path:
@@ -102,7 +102,7 @@ def start(root: Path) -> dict[str, Emulator]:
         aws = _ensure(root, AWS, before, [])
         if AWS in before and before[AWS].port != aws.port and SAGEMAKER in before:
             # It was told the old address.
-            processes.end([before[SAGEMAKER].process], grace_seconds=_STOP_SECONDS)
+            daemons.end([before[SAGEMAKER].process], grace_seconds=_STOP_SECONDS)
         sagemaker = _ensure(root, SAGEMAKER, before, ["--aws-url", aws.url])
     return {AWS: aws, SAGEMAKER: sagemaker}
 
@@ -119,9 +119,9 @@ def stop(root: Path) -> list[Process]:
         recorded = [emulator.process for emulator in reversed(_recorded(root).values())]
         belonging = _belonging(root, recorded)
         # The emulators first: each ends its own Triton servers in good order.
-        processes.end(recorded, grace_seconds=_STOP_SECONDS)
+        daemons.end(recorded, grace_seconds=_STOP_SECONDS)
         left = [*belonging, *_belonging(root, recorded)]
-        processes.end(left, grace_seconds=1.0)
+        daemons.end(left, grace_seconds=1.0)
         _record(root, {})
     return belonging
 
@@ -209,7 +209,7 @@ def _ensure(root: Path, name: str, before: Mapping[str, Emulator], arguments: Se
         str(port),
     ]
     out = folder(root) / f"{name}.out"
-    process = processes.spawn(
+    process = daemons.spawn(
         [*command, *arguments],
         cwd=root,
         env=_daemon_environment(root),
@@ -234,10 +234,10 @@ def _port(root: Path, name: str, process: Process, out: Path) -> int:
         line, newline, _ = out.read_text().partition("\n")
         if newline:
             return int(json.loads(line)["port"])
-        if not processes.alive(process):
+        if not daemons.alive(process):
             break
         time.sleep(_POLL_SECONDS)
-    processes.end([process], grace_seconds=_STOP_SECONDS)
+    daemons.end([process], grace_seconds=_STOP_SECONDS)
     log = log_file(root, name)
     last = "\n".join(log.read_text(errors="replace").splitlines()[-5:])
     raise DeploymentError(f"the {name} emulator did not come up; the last lines of {log}:\n{last}")
@@ -248,19 +248,19 @@ def _end_strays(root: Path) -> None:
     running = status(root)
     if SAGEMAKER not in running:
         recorded = {emulator.process for emulator in running.values()}
-        processes.end([stray for stray in _marked(root) if stray not in recorded], grace_seconds=1.0)
+        daemons.end([stray for stray in _marked(root) if stray not in recorded], grace_seconds=1.0)
 
 
 def _belonging(root: Path, recorded: Sequence[Process]) -> list[Process]:
     """Returns the recorded processes that live, and all that they started."""
-    live = [process for process in recorded if processes.alive(process)]
+    live = [process for process in recorded if daemons.alive(process)]
     sessions = {process.pid for process in live}
-    family = [process for process in processes.everyone() if process.session in sessions]
+    family = [process for process in daemons.everyone() if process.session in sessions]
     return list(dict.fromkeys([*live, *family, *_marked(root)]))
 
 
 def _marked(root: Path) -> list[Process]:
-    return processes.with_variable(_MARK, str(folder(root)))
+    return daemons.with_variable(_MARK, str(folder(root)))
 
 
 def _recorded(root: Path) -> dict[str, Emulator]:

@@ -98,7 +98,7 @@ def with_variable(name: str, value: str) -> list[Process]:
 
 
 def end(targets: Iterable[Process], *, grace_seconds: float) -> None:
-    """Ends processes: SIGTERM, then SIGKILL for those still there after the grace time, then waits for them."""
+    """Ends processes and waits for it: SIGTERM, then SIGKILL for those still there after the grace time."""
     running = [process for process in targets if alive(process)]
     _signal(running, signal.SIGTERM)
     deadline = time.monotonic() + grace_seconds
