@@ -2,18 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import difflib
+import os
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
-from cohost.errors import Problem
+import yaml
+
+from cohost.errors import InputError, Problem
+from cohost.folder import shown
+from cohost.manifest import is_digest
 from cohost.modelconfig import Signature, TensorSpec, signature
 
 if TYPE_CHECKING:
-    from cohost.artifact import DigestCache
+    from cohost.digest_cache import DigestCache
 
-__all__ = ["Catalog", "CatalogModel", "Signature", "TensorSpec", "load", "signature", "validate"]
+__all__ = [
+    "Catalog",
+    "CatalogModel",
+    "Signature",
+    "TensorSpec",
+    "load",
+    "name_fault",
+    "signature",
+    "validate",
+]
+
+# What fits all of: a Vertex AI model id (at most 63 of [a-z0-9_-], the first not a digit or hyphen; reference of
+# projects.locations.models.upload), a Google label value, a SageMaker TargetModel and a Triton folder.
+_NAME: Final = re.compile(r"[a-z][a-z0-9_-]{0,62}")
+_LABEL: Final = re.compile(r"[a-z0-9_-]{1,63}")
+_LABEL_KEY: Final = re.compile(r"[a-z][a-z0-9_-]{0,62}")
+_KEYS: Final = ("name", "path", "artifact", "owner", "tags")
+# Google allows 64 labels; some are the deployment's own.
+_MAX_TAGS: Final = 32
 
 
 @dataclass(frozen=True)
@@ -54,7 +79,12 @@ def load(path: Path) -> Catalog:
     Raises:
         InputError: With every problem found.
     """
-    raise NotImplementedError
+    path = path.absolute()
+    reader = _Reader(path)
+    models = reader.models(_parse(path))
+    if reader.problems:
+        raise InputError(reader.problems)
+    return Catalog(path, tuple(sorted(models, key=lambda model: model.name)))
 
 
 def validate(
@@ -70,6 +100,161 @@ def validate(
     Returns:
         Every problem, sorted; empty when the catalog is good.
     """
-    from cohost.validation import validate_folders
+    from cohost.validation import validate_folders  # it stands above this module
 
     return validate_folders(catalog, max_bytes=max_bytes, cache=cache)
+
+
+def name_fault(name: str) -> str | None:
+    """Why SageMaker, Vertex AI or Triton would refuse a model of this name; None when none would."""
+    if _NAME.fullmatch(name):
+        return None
+    right = re.sub(r"[^a-z0-9_-]+", "-", name.lower()).lstrip("0123456789-_")[:63].rstrip("-")
+    hint = f': did you mean "{right}"?' if right else ""
+    return f'"{name}" must be 1 to 63 of a-z, 0-9, - and _, the first a letter{hint}'
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """`: did you mean "…"?` when one of the known words is close, otherwise nothing."""
+    close = difflib.get_close_matches(word, list(known), n=1)
+    return f': did you mean "{close[0]}"?' if close else ""
+
+
+class _UniqueKeys(yaml.CBaseLoader):
+    """Takes every scalar as the text that stands there (`no` is a name) and refuses double keys."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        mapping = super().construct_mapping(node, deep=deep)
+        if len(mapping) != len(node.value):
+            keys = [key.value for key, _ in node.value]
+            twice = next(key for key in keys if keys.count(key) > 1)
+            raise yaml.constructor.ConstructorError(None, None, f'"{twice}" stands twice', node.start_mark)
+        return mapping
+
+
+def _parse(path: Path) -> object:
+    file = shown(path)
+    try:
+        return yaml.load(path.read_bytes(), _UniqueKeys)
+    except FileNotFoundError:
+        raise InputError(
+            [Problem(file, "", "does not exist: a catalog lists the models to deploy")]
+        ) from None
+    except OSError as error:
+        raise InputError([Problem(file, "", f"cannot be read: {error.strerror}")]) from error
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        where = f"line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        raise InputError([Problem(file, where, f"is not YAML: {error.problem}")]) from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError([Problem(file, "", f"is not YAML: {error}")]) from error
+
+
+class _Reader:
+    """Turns the parsed document into models and collects what is wrong with it."""
+
+    def __init__(self, path: Path) -> None:
+        self.problems: list[Problem] = []
+        self._folder = path.parent
+        self._file = shown(path)
+        self._first: dict[str, int] = {}
+
+    def models(self, document: object) -> list[CatalogModel]:
+        if not isinstance(document, dict) or not isinstance(document.get("models"), list):
+            self._problem("models", 'must be a list: "models:" and below it "- name: …"')
+            return []
+        for key in document.keys() - {"models"}:
+            self._problem(key, "is not a key of the catalog; its only one is models")
+        entries = document["models"]
+        if not entries:
+            self._problem("models", "lists no model: `cohost add FILE.onnx --name NAME` adds one")
+        models = [self._model(f"models[{index}]", index, entry) for index, entry in enumerate(entries)]
+        return [model for model in models if model is not None]
+
+    def _model(self, key: str, index: int, entry: object) -> CatalogModel | None:
+        if not isinstance(entry, dict):
+            self._problem(key, "must be a mapping with name, owner and path or artifact")
+            return None
+        for other in entry.keys() - set(_KEYS):
+            self._problem(f"{key}.{other}", "is not a key of a model" + did_you_mean(other, _KEYS))
+        name = self._text(key, entry, "name")
+        if name is not None:
+            self._check_name(f"{key}.name", name, index)
+        owner = self._text(key, entry, "owner")
+        if owner is not None and not _LABEL.fullmatch(owner):
+            self._problem(f"{key}.owner", _label_fault(owner))
+        tags = self._tags(f"{key}.tags", entry.get("tags", {}))
+        path, artifact = self._source(key, entry)
+        if name is None or owner is None:
+            return None
+        return CatalogModel(name, owner, tags, path, artifact)
+
+    def _text(self, key: str, entry: Mapping[str, object], field: str) -> str | None:
+        value = entry.get(field)
+        if isinstance(value, str) and value:
+            return value
+        self._problem(f"{key}.{field}", "must be a text" if field in entry else "is missing")
+        return None
+
+    def _check_name(self, key: str, name: str, index: int) -> None:
+        fault = name_fault(name)
+        if fault:
+            self._problem(key, fault)
+        first = self._first.setdefault(name, index)
+        if first != index:
+            self._problem(key, f'"{name}" is already the name of models[{first}]')
+
+    def _tags(self, key: str, tags: object) -> dict[str, str]:
+        if not isinstance(tags, dict):
+            self._problem(key, "must be a mapping such as {framework: scikit-learn}")
+            return {}
+        if len(tags) > _MAX_TAGS:
+            self._problem(
+                key, f"has {len(tags)} tags; at most {_MAX_TAGS} fit beside the deployment's own labels"
+            )
+        for tag, value in tags.items():
+            if not _LABEL_KEY.fullmatch(tag):
+                self._problem(
+                    f"{key}.{tag}", f'"{tag}" must be 1 to 63 of a-z, 0-9, - and _, the first a letter'
+                )
+            if not isinstance(value, str) or (value and not _LABEL.fullmatch(value)):
+                self._problem(f"{key}.{tag}", _label_fault(value))
+        return tags
+
+    def _source(self, key: str, entry: Mapping[str, object]) -> tuple[Path | None, str | None]:
+        if ("path" in entry) == ("artifact" in entry):
+            self._problem(key, "must have either path (a folder) or artifact (a digest that was pushed)")
+            return None, None
+        if "artifact" in entry:
+            return None, self._artifact(key, entry)
+        text = self._text(key, entry, "path")
+        if text is None:
+            return None, None
+        folder = os.path.normpath(os.path.join(self._folder, text))  # noqa: PTH118
+        if not os.path.isdir(folder):  # noqa: PTH112
+            self._problem(f"{key}.path", self._no_folder(text, folder))
+        return Path(folder), None
+
+    def _artifact(self, key: str, entry: Mapping[str, object]) -> str | None:
+        text = self._text(key, entry, "artifact")
+        if text is not None and not is_digest(text):
+            self._problem(f"{key}.artifact", "must be the 64 hex digits that `cohost push` printed")
+        return text
+
+    def _no_folder(self, text: str, folder: str) -> str:
+        if os.path.exists(folder):  # noqa: PTH110
+            return f'"{text}" is a file; a model is a folder with a config.pbtxt'
+        parent = Path(folder).parent
+        beside = [p.name for p in parent.iterdir() if p.is_dir()] if parent.is_dir() else []
+        return f'there is no folder "{text}"' + did_you_mean(Path(folder).name, beside)
+
+    def _problem(self, key: str, message: str) -> None:
+        self.problems.append(Problem(self._file, key, message))
+
+
+def _label_fault(value: object) -> str:
+    if not isinstance(value, str):
+        return "must be a text"
+    right = re.sub(r"[^a-z0-9_-]+", "-", value.lower())[:63].strip("-")
+    hint = f': did you mean "{right}"?' if right else ""
+    return f'"{value}" must be 1 to 63 of a-z, 0-9, - and _, as a Google label is{hint}'

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -18,12 +17,6 @@ from cohost.errors import CohostError
 
 SCHEMA: Final = 1
 CURRENT_KEY: Final = "releases/current.json"
-_DIGEST: Final = re.compile(r"[0-9a-f]{64}")
-
-
-def is_digest(text: str) -> bool:
-    """Whether `text` is a SHA-256 as this project writes one: 64 lowercase hex digits."""
-    return _DIGEST.fullmatch(text) is not None
 
 
 def target(name: str, digest: str) -> str:
@@ -58,7 +51,7 @@ class Release:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 over the lines `<artifact digest>  <model name>\\n` in the order of the names."""
+        r"""SHA-256 over the lines `<artifact digest>  <model name>\n` in the order of the names."""
         lines = "".join(f"{digest}  {name}\n" for name, digest in sorted(self.models.items()))
         return hashlib.sha256(lines.encode()).hexdigest()
 
