@@ -1,0 +1,177 @@
+"""The `cohost` command: its arguments, and how every command ends.
+
+Handlers are imported when they run, so that `cohost --help` costs nothing but argparse.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import importlib
+import json
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from cohost.errors import CohostError, InputError
+
+if TYPE_CHECKING:
+    from cohost.cli.answer import Answer
+
+_INTERRUPTED = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command.
+
+    Args:
+        arguments: The command line without the program's name; None for this process's own.
+
+    Returns:
+        0 done, 1 the operation failed, 2 bad input or usage, 130 interrupted.
+    """
+    parsed = parser().parse_args(arguments)
+    previous = signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        # Whatever a library prints must not mix with the one document on standard output.
+        with contextlib.redirect_stdout(sys.stderr) if parsed.json else contextlib.nullcontext():
+            answer = _handler(parsed.handler)(parsed)
+    except CohostError as error:
+        return _refuse(error, as_json=parsed.json)
+    except KeyboardInterrupt:
+        print("interrupted; run the same command again to go on", file=sys.stderr)
+        return _INTERRUPTED
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+    return _deliver(answer, as_json=parsed.json)
+
+
+def _deliver(answer: Answer, *, as_json: bool) -> int:
+    for line in answer.error.splitlines():
+        print(f"error: {line}", file=sys.stderr)
+    if as_json:
+        print(json.dumps(answer.document, indent=2))
+    elif answer.text:
+        print(answer.text)
+    return answer.exit_code
+
+
+def _refuse(error: CohostError, *, as_json: bool) -> int:
+    for line in str(error).splitlines():
+        print(f"error: {line}", file=sys.stderr)
+    problems = error.problems if isinstance(error, InputError) else ()
+    if as_json:
+        listed = [{"file": item.file, "key": item.key, "message": item.message} for item in problems]
+        print(json.dumps({"error": str(error), "problems": listed}, indent=2))
+    return 2 if isinstance(error, InputError) else 1
+
+
+def _handler(name: str) -> Callable[[argparse.Namespace], Answer]:
+    module, function = name.split(":")
+    return getattr(importlib.import_module(f"cohost.cli.{module}"), function)
+
+
+def _interrupt(_number: int, _frame: Any) -> NoReturn:
+    """Ends on SIGTERM as on Ctrl-C: in good order."""
+    raise KeyboardInterrupt
+
+
+def parser() -> argparse.ArgumentParser:
+    """Returns the parser of the whole command line."""
+    top = argparse.ArgumentParser(prog="cohost", description="Many models behind one shared GPU endpoint.")
+    commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    _catalog_commands(commands)
+    _serving_commands(commands, local=False)
+    local = commands.add_parser("local", help="the same, on this machine: emulated cloud, real Triton")
+    local_commands = local.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    _life_cycle_commands(local_commands)
+    _serving_commands(local_commands, local=True)
+    _emulator_commands(local_commands)
+    return top
+
+
+def _command(
+    commands: Any, name: str, handler: str, help_text: str, *, stack: bool = False, **defaults: Any
+) -> argparse.ArgumentParser:
+    made: argparse.ArgumentParser = commands.add_parser(name, help=help_text, description=help_text)
+    if stack:
+        made.add_argument("stack", metavar="STACK", help="the stack's name, as in Pulumi.STACK.yaml")
+    made.add_argument(
+        "--json", action="store_true", help="print one JSON document, everything else to stderr"
+    )
+    made.add_argument(
+        "-C",
+        dest="root",
+        type=Path,
+        default=Path(),
+        metavar="DIR",
+        help="the project's folder (default: here)",
+    )
+    made.set_defaults(handler=handler, **defaults)
+    return made
+
+
+def _life_cycle_commands(commands: Any) -> None:
+    described = {
+        "up": "deploy the stack",
+        "preview": "show what `up` would change",
+        "refresh": "bring the state up to what is really there",
+        "destroy": "delete every resource of the stack",
+        "output": "the stack's outputs",
+    }
+    for name, help_text in described.items():
+        handler = "local:output" if name == "output" else "local:operate"
+        made = _command(commands, name, handler, help_text, stack=True, operation=name)
+        made.add_argument("--engine", choices=("embedded", "pulumi"), help="who runs the program")
+        if name != "output":
+            made.add_argument(
+                "--parallel", type=int, default=16, metavar="N", help="resources at once (default: 16)"
+            )
+
+
+def _serving_commands(commands: Any, *, local: bool) -> None:
+    _command(commands, "models", "serving:models", "what is served", stack=True, local=local)
+    invoke = _command(commands, "invoke", "serving:invoke", "one prediction", stack=True, local=local)
+    invoke.add_argument("model", metavar="MODEL", help="the model's name")
+    invoke.add_argument(
+        "--input", metavar="FILE", help="a V2 inference request as JSON, - for stdin (default: smoke.json)"
+    )
+    invoke.add_argument("--version", metavar="DIGEST", help="an artifact other than the active one")
+    push = _command(commands, "push", "serving:push", "store a model folder as an artifact", local=local)
+    push.add_argument("path", type=Path, metavar="PATH", help="the model's folder, named as the model")
+    push.add_argument("--stack", required=True, metavar="STACK", help="the stack whose store it goes to")
+
+
+def _catalog_commands(commands: Any) -> None:
+    validate = _command(commands, "validate", "catalog:validate", "check the catalog and every model in it")
+    add = _command(commands, "add", "catalog:add", "make a model folder from an ONNX file")
+    add.add_argument("file", type=Path, metavar="FILE.onnx", help="the model")
+    add.add_argument("--name", required=True, metavar="N", help="what callers will ask for")
+    add.add_argument("--owner", default="unassigned", metavar="TEAM", help="who answers for it")
+    for made in (validate, add):
+        made.add_argument(
+            "--catalog", type=Path, metavar="FILE", help="default: model_artifacts/catalog.yaml"
+        )
+
+
+def _emulator_commands(commands: Any) -> None:
+    _command(commands, "env", "local:env", "variables that point AWS's clients at the emulators", stack=True)
+    _command(commands, "status", "local:status", "the emulators' processes and the local stacks")
+    _command(commands, "stop", "local:stop", "end every process of the emulators; their resources stay")
+    limit = _command(commands, "limit", "local:limit", "show or set the limits of the emulated account")
+    limit.add_argument("--clear", action="store_true", help="forget every limit")
+    for kind, value, meaning in (
+        ("quota", "N", "instances allowed by Service Quotas"),
+        ("capacity", "N", "instances AWS has left"),
+        ("memory", "SIZE", "memory for models, as 512MiB or 2GB"),
+        ("disk", "SIZE", "disk for artifacts"),
+    ):
+        limit.add_argument(
+            f"--{kind}",
+            action="append",
+            default=[],
+            metavar=f"TYPE={value}",
+            help=f"{meaning}, per instance type",
+        )

@@ -1,0 +1,128 @@
+"""What the real engine's event log says, in the words of the embedded engine.
+
+The log holds one `apitype.EngineEvent` as JSON in each line (pulumi, sdk/go/common/apitype/events.go).
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import Any, Final, Literal
+
+from cohost.engine import Change, Event, Operation
+
+_STACK: Final = "pulumi:pulumi:Stack"
+_UNKNOWN: Final = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
+_SECRET: Final = "4dabf18193072939515e22adb298388d"
+_SUMMARY: Final = ("create", "update", "replace", "delete", "same")
+# How the engine's steps read to a user; what is missing is bookkeeping.
+_STEPS: Final = {
+    "create": "create",
+    "update": "update",
+    "delete": "delete",
+    "same": "same",
+    "refresh": "refresh",
+    "import": "import",
+    "create-replacement": "replace",
+    "delete-replaced": "delete",
+    "discard": "discard",
+}
+_PENDING: Final = re.compile(r"\* (urn:\S.*?), interrupted while (\w+)")
+
+
+class Recorder:
+    """Follows the events of one operation: hands them on, and keeps what its result needs."""
+
+    def __init__(self, operation: Operation, on_event: Callable[[Event], None]) -> None:
+        self._operation = operation
+        self._on_event = on_event
+        self._changes: dict[str, Change] = {}
+        self._counts: Counter[str] = Counter()
+        self._errors: list[str] = []
+        self._pending: list[str] = []
+        self._outputs: Mapping[str, Any] = {}
+
+    def take(self, event: Mapping[str, Any]) -> None:
+        """Takes one line of the log."""
+        if "diagnosticEvent" in event:
+            self._diagnostic(event["diagnosticEvent"])
+        elif "resourcePreEvent" in event:
+            self._step(event["resourcePreEvent"]["metadata"], "started")
+        elif "resOutputsEvent" in event:
+            metadata = event["resOutputsEvent"]["metadata"]
+            self._step(metadata, "done")
+            self._keep(metadata)
+        elif "resOpFailedEvent" in event:
+            self._step(event["resOpFailedEvent"]["metadata"], "failed")
+        elif "summaryEvent" in event:
+            self._counts.update(event["summaryEvent"].get("resourceChanges") or {})
+
+    def summary(self) -> dict[str, int]:
+        """Returns how many resources were created, updated, replaced, deleted and left as they are."""
+        return {name: self._counts[name] for name in _SUMMARY}
+
+    def changes(self) -> tuple[Change, ...]:
+        """Returns what changed, in order."""
+        return tuple(self._changes.values())
+
+    def pending(self) -> tuple[str, ...]:
+        """Returns the operations that an earlier, killed run left unfinished."""
+        return tuple(dict.fromkeys(self._pending))
+
+    def previewed_outputs(self) -> dict[str, Any]:
+        """Returns the stack's outputs known in a preview, without unknown and secret ones."""
+        return {name: value for name, value in self._outputs.items() if not _veiled(value)}
+
+    def error(self, exit_code: int, said: str) -> str | None:
+        """Returns why the operation failed, a line for each cause; None when it did not."""
+        if exit_code == 0:
+            return None
+        causes = list(dict.fromkeys(self._errors))
+        plain = [line.removeprefix("error: ") for line in said.splitlines() if line.startswith("error: ")]
+        return "\n".join(causes or plain) or f"pulumi ended with exit code {exit_code}"
+
+    def _diagnostic(self, diagnostic: Mapping[str, Any]) -> None:
+        severity, urn = diagnostic["severity"], diagnostic.get("urn", "")
+        message = diagnostic["message"].strip()
+        if severity == "debug" or not message:
+            return
+        self._pending += [f"{doing} {found}" for found, doing in _PENDING.findall(message)]
+        if severity == "error" and not _is_summary(message):
+            self._errors.append(f"{urn}: {message}" if urn else message)
+        level: Literal["info", "warning", "error"] = "info"
+        if severity in ("warning", "error"):
+            level = severity
+        ephemeral = bool(diagnostic.get("ephemeral"))
+        self._on_event(Event("log", urn=urn, message=message, severity=level, ephemeral=ephemeral))
+
+    def _step(self, metadata: Mapping[str, Any], status: Literal["started", "done", "failed"]) -> None:
+        op = _STEPS.get(metadata["op"])
+        if op and not metadata["type"].startswith("pulumi:providers:"):
+            self._on_event(Event("resource", metadata["urn"], metadata["type"], op, status))
+
+    def _keep(self, metadata: Mapping[str, Any]) -> None:
+        """Keeps a finished step that changed something."""
+        op, urn = metadata["op"], metadata["urn"]
+        if metadata["type"] == _STACK and metadata.get("new"):
+            self._outputs = metadata["new"].get("outputs") or {}
+        if metadata["type"].startswith("pulumi:providers:"):
+            return
+        kind = "replace" if op in ("replace", "create-replacement", "delete-replaced") else op
+        if kind not in _SUMMARY or kind == "same":
+            return
+        diff = tuple(sorted(metadata.get("detailedDiff") or metadata.get("diffs") or ()))
+        known = self._changes.get(urn)
+        if known is None or known.op != "replace":
+            self._changes[urn] = Change(urn=urn, type=metadata["type"], op=kind, diff=diff)
+
+
+def _is_summary(message: str) -> bool:
+    """Tells the engine's closing words from the causes before them."""
+    return message in ("update failed", "preview failed", "resource creation failed", "destroy failed")
+
+
+def _veiled(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return _SECRET in value or any(map(_veiled, value.values()))
+    return any(map(_veiled, value)) if isinstance(value, list) else value == _UNKNOWN

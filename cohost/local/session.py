@@ -1,0 +1,214 @@
+"""A local stack: the project's own program on the emulators, run by the embedded engine or by `pulumi`.
+
+Everything a local stack writes is under `<root>/.cohost/<stack>/`; the checkout stays as it is.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from cohost import engine
+from cohost.engine import Event, Launch, Operation, Result
+from cohost.errors import CohostError, InputError, Problem
+from cohost.local import emulators, pulumi_command, stack_config
+from cohost.local.stack_config import StackConfig
+
+
+class Engine(StrEnum):
+    """Who runs the program."""
+
+    EMBEDDED = "embedded"
+    PULUMI = "pulumi"
+
+
+@dataclass(frozen=True)
+class LocalStack:
+    """A stack of the project at `root`, as it lives on this machine.
+
+    Attributes:
+        root: The folder of Pulumi.yaml.
+        config: The stack's configuration.
+        engine: The engine that runs it.
+    """
+
+    root: Path
+    config: StackConfig
+    engine: Engine
+
+    @property
+    def name(self) -> str:
+        """The stack's name."""
+        return self.config.stack
+
+    @property
+    def folder(self) -> Path:
+        """Where this stack keeps its state."""
+        return folder(self.root, self.name)
+
+    @property
+    def region(self) -> str:
+        """The AWS region it is deployed to."""
+        return self.config.values.get("aws:region", emulators.DEFAULT_REGION)
+
+
+def folder(root: Path, stack: str) -> Path:
+    """Returns the folder where a local stack keeps its state."""
+    return root / ".cohost" / stack
+
+
+def open_stack(root: Path, name: str, wanted: Engine | None = None) -> LocalStack:
+    """Reads a stack's configuration and finds the engine it is run by.
+
+    Args:
+        root: The project's folder.
+        name: The stack's name.
+        wanted: The engine asked for; None for the one that made the stack, or the embedded one.
+
+    Raises:
+        InputError: The configuration is wrong, or the stack was made by another engine.
+    """
+    config = stack_config.load(root, name)
+    if config.platform != "aws":
+        file = stack_config.stack_file(root, name).name
+        said = f"is {config.platform!r}" if config.platform else "is missing"
+        raise InputError([Problem(file, f"{config.project}:platform", f'{said}; the local cloud is "aws"')])
+    made_by = _made_by(root, name)
+    if wanted and made_by and wanted != made_by:
+        message = (
+            f"the local stack {name} was made by the {made_by} engine, which keeps it until it is destroyed"
+        )
+        raise InputError([Problem("", "--engine", message)])
+    return LocalStack(root=root, config=config, engine=made_by or wanted or Engine.EMBEDDED)
+
+
+def run(
+    stack: LocalStack,
+    operation: Operation,
+    *,
+    on_event: Callable[[Event], None],
+    parallel: int = 16,
+) -> Result:
+    """Runs a life-cycle operation, starting the emulators where they do not run.
+
+    Raises:
+        InputError: The program's settings are wrong; nothing was started or changed.
+        CohostError: Another command works on this stack, or the emulators do not start.
+    """
+    problems = check(stack) if operation in (Operation.UP, Operation.PREVIEW) else []
+    if problems:
+        raise InputError(problems)
+    stack.folder.mkdir(parents=True, exist_ok=True)
+    with _lock(stack):
+        emulators.start(stack.root)
+        if operation is Operation.UP:
+            (stack.folder / "engine").write_text(stack.engine)
+        described = _describe(stack)
+        execute = pulumi_command.execute if stack.engine is Engine.PULUMI else engine.execute
+        result = execute(described, operation, on_event=on_event, parallel=parallel)
+        if operation is Operation.DESTROY and result.error is None:
+            (stack.folder / "engine").unlink(missing_ok=True)
+    return result
+
+
+def deployed(root: Path) -> dict[str, Engine]:
+    """Returns the local stacks of a project, each with the engine that made it."""
+    found = sorted(file.parent.name for file in (root / ".cohost").glob("*/engine"))
+    return {name: engine for name in found if (engine := _made_by(root, name))}
+
+
+def outputs(stack: LocalStack) -> tuple[Mapping[str, Any], frozenset[str]]:
+    """Returns the outputs of the last `up` and the names of the secret ones.
+
+    Raises:
+        CohostError: The stack is not deployed.
+    """
+    if _made_by(stack.root, stack.name) is None:
+        raise CohostError(f"the local stack {stack.name} is not deployed: `cohost local up {stack.name}`")
+    read = pulumi_command.read_outputs if stack.engine is Engine.PULUMI else engine.read_outputs
+    values, secret = read(_describe(stack))
+    return values, frozenset(secret)
+
+
+def environment(stack: LocalStack) -> dict[str, str]:
+    """Returns the variables that point plain AWS clients at this stack's emulators, started if need be.
+
+    Raises:
+        DeploymentError: They do not start.
+    """
+    emulators.start(stack.root)
+    return emulators.environment(stack.root, region=stack.region)
+
+
+def check(stack: LocalStack) -> list[Problem]:
+    """Returns everything wrong with the stack's settings and catalog, before anything is started."""
+    return []
+
+
+def _describe(stack: LocalStack) -> engine.Stack:
+    """Describes the stack to an engine: its configuration, its providers and their environment."""
+    # The outputs of a stack can be read while the emulators are down.
+    up = len(emulators.status(stack.root)) == len(emulators.NAMES)
+    cloud = emulators.environment(stack.root, region=stack.region) if up else {}
+    variables = {
+        name: value for name, value in emulators.isolated(os.environ).items() if "PULUMI" not in name
+    } | cloud
+    return engine.Stack(
+        project=stack.config.project,
+        name=stack.name,
+        root=stack.root,
+        config=stack.config.values,
+        secret_keys=stack.config.secret_keys,
+        providers={
+            "aws": Launch(
+                command=(sys.executable, "-m", "cohost.local.aws_provider"), cwd=stack.root, env=variables
+            ),
+            "cohost": Launch(
+                command=(sys.executable, "__main__.py"), cwd=stack.root / "provider", env=variables
+            ),
+        },
+        state=stack.folder / "state.json",
+        passphrase=_passphrase(stack),
+        environment=variables,
+    )
+
+
+def _made_by(root: Path, name: str) -> Engine | None:
+    try:
+        return Engine((folder(root, name) / "engine").read_text())
+    except FileNotFoundError:
+        return None
+
+
+def _passphrase(stack: LocalStack) -> str:
+    """Returns what secrets in this stack's state are encrypted with, made on first use."""
+    file = stack.folder / "passphrase"
+    try:
+        handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return file.read_text()
+    with os.fdopen(handle, "w") as out:
+        out.write(secrets.token_urlsafe(32))
+    return file.read_text()
+
+
+@contextlib.contextmanager
+def _lock(stack: LocalStack) -> Iterator[None]:
+    """Lets one command at a time change a local stack."""
+    import fcntl
+
+    with (stack.folder / "lock").open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise CohostError(
+                f"another command is working on the local stack {stack.name}; wait for it"
+            ) from None
+        yield
