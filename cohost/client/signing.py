@@ -1,0 +1,70 @@
+"""Where a SageMaker runtime is and how requests to it are signed, by botocore's own rules."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from cohost.client.errors import AccessDenied, PredictionError
+
+
+class AwsRuntime:
+    """The SageMaker runtime of one region with the credentials of the environment.
+
+    botocore's client is made once, for its knowledge of endpoints: `AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME`,
+    `AWS_ENDPOINT_URL`, the configuration file, partitions (China, GovCloud), FIPS and dual stack. The calls
+    do not go through it: its standard retry mode gives up on ModelNotReadyException after one request.
+
+    Attributes:
+        url: The endpoint's URL.
+        ca_bundle: File of trusted certificates, or None for the system's.
+    """
+
+    def __init__(self, region: str | None, *, endpoint_url: str | None = None) -> None:
+        """Reads the environment.
+
+        Args:
+            region: None = as the environment says.
+            endpoint_url: None = as botocore resolves it.
+
+        Raises:
+            PredictionError: There is no region, or botocore refuses the configuration.
+        """
+        import botocore.session
+        from botocore.config import Config
+        from botocore.exceptions import BotoCoreError
+
+        session = botocore.session.get_session()
+        try:
+            config = Config(retries={"total_max_attempts": 1})
+            client = session.create_client(
+                "sagemaker-runtime", region_name=region, endpoint_url=endpoint_url, config=config
+            )
+        except (BotoCoreError, ValueError) as error:
+            raise PredictionError(f"AWS configuration: {error}") from error
+        self.url: str = client.meta.endpoint_url.rstrip("/")
+        self.ca_bundle: str | None = session.get_config_variable("ca_bundle")
+        self._region: str = client.meta.region_name
+        self._credentials = session.get_credentials()
+
+    def sign(self, method: str, path: str, body: bytes, headers: Mapping[str, str]) -> dict[str, str]:
+        """The headers of a signed request; credentials that expire are refreshed in time.
+
+        Raises:
+            AccessDenied: There are no credentials, or they cannot be refreshed.
+        """
+        from botocore.auth import SigV4Auth
+        from botocore.awsrequest import AWSRequest
+        from botocore.exceptions import BotoCoreError
+
+        if self._credentials is None:
+            raise AccessDenied(
+                "no AWS credentials in the environment, the configuration files or the instance"
+            )
+        request: Any = AWSRequest(method, self.url + path, headers=dict(headers), data=body)
+        try:
+            frozen = self._credentials.get_frozen_credentials()
+            SigV4Auth(frozen, "sagemaker", self._region).add_auth(request)
+        except BotoCoreError as error:
+            raise AccessDenied(f"AWS credentials: {error}") from error
+        return dict(request.headers.items())
