@@ -31,7 +31,7 @@ __all__ = [
     "validate",
 ]
 
-# What fits all of: a Vertex AI model id (at most 63 of [a-z0-9_-], the first not a digit or hyphen; reference of
+# What fits all of: a Vertex AI model id (at most 63 of [a-z0-9_-], the first a letter; reference of
 # projects.locations.models.upload), a Google label value, a SageMaker TargetModel and a Triton folder.
 _NAME: Final = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 _LABEL: Final = re.compile(r"[a-z0-9_-]{1,63}")

@@ -139,7 +139,7 @@ def _spec(tensor: object) -> TensorSpec:
 
 @cache
 def _proto() -> ModuleType:
-    """The generated module alone; `import tritonclient.grpc` also imports grpc and numpy, which takes 0.4 s."""
+    """The generated module alone; `import tritonclient.grpc` also imports grpc and numpy (0.4 s)."""
     name = "tritonclient.grpc.model_config_pb2"
     if name in sys.modules:
         return sys.modules[name]

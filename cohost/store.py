@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Protocol
+
+from cohost.errors import CohostError, StoreError
+
+
+class ObjectNotFound(StoreError):  # noqa: N818
+    """There is no object under the key."""
+
+
+class Cancelled(CohostError):  # noqa: N818
+    """The caller asked to stop; what is already stored stays and is found again by the next run."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +33,6 @@ class ObjectInfo:
     etag: str
 
 
-@runtime_checkable
 class ObjectStore(Protocol):
     """A bucket and a prefix. Keys are relative to the prefix; all methods may be called from many threads.
 
@@ -63,11 +72,21 @@ class ObjectStore(Protocol):
         """
         ...
 
-    def put_file(self, key: str, path: Path, *, if_none_match: bool = True) -> str:
+    def put_file(
+        self,
+        key: str,
+        path: Path,
+        *,
+        if_none_match: bool = True,
+        cancelled: Callable[[], bool] = lambda: False,
+    ) -> str:
         """Writes a file of any size and returns its etag; the store verifies its SHA-256.
+
+        A large file goes up in parts; what an interrupted call has sent is used by the next one.
 
         Raises:
             PreconditionFailed: `if_none_match` and there is an object.
+            Cancelled: `cancelled` said so between two parts.
         """
         ...
 
@@ -83,7 +102,7 @@ class ObjectStore(Protocol):
         """Deletes everything below `prefix`: all versions, delete markers, unfinished multipart uploads.
 
         Returns:
-            How many of them there were.
+            How many of them there were; 0 when there is no bucket any more.
         """
         ...
 
@@ -98,6 +117,6 @@ def open_store(url: str, *, region: str | None = None) -> ObjectStore:
     Raises:
         InputError: The URL is none of these.
     """
-    from cohost.s3 import S3Store
+    from cohost.s3 import S3Store  # boto3 takes 0.3 s to import, and previews open no store
 
     return S3Store.open(url, region=region)
