@@ -1,8 +1,8 @@
 """The smoke test of a model: a real request, and what must come back.
 
-`smoke.json` holds `{request: {inputs: [tensor]}, expected: [tensor], tolerance}`, its tensors in the JSON form
-of the V2 protocol. Optional, to show answers beside the truth: `answer` (the output that answers the question),
-`truth` (what each row really is) and `labels` (names of class numbers).
+`smoke.json` holds `{request: {inputs: [tensor]}, expected: [tensor], tolerance}`, its tensors in the JSON
+form of the V2 protocol. Optional, to show answers beside the truth: `answer` (the output that answers the
+question), `truth` (what each row really is) and `labels` (names of class numbers).
 """
 
 from __future__ import annotations
