@@ -2,10 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+import signal
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
+from cohost.engine.deletions import delete_all
+from cohost.engine.deployment import Deployment
+from cohost.engine.lock import exclusive
 from cohost.engine.model import Event, Listener, Operation, Result, Stack
+from cohost.engine.monitor import serve
+from cohost.engine.processes import Processes
+from cohost.engine.program import run_program
+from cohost.engine.refreshing import refresh_all
+from cohost.engine.registry import Registry
+from cohost.engine.report import Reporter
+from cohost.engine.state import STACK_TYPE, Journal, ResourceState, Snapshot, load
+from cohost.engine.values import has_secret, has_unknown, reveal
 
 
 def _ignore(event: Event) -> None:
@@ -22,12 +38,35 @@ def execute(
 ) -> Result:
     """Runs one operation on a local stack; `on_event` is called from several threads, one at a time.
 
-    A failed operation is a `Result` with `error`; only what could not begin raises.
+    A failed operation is a `Result` with `error`; only what could not begin raises. On the main thread an
+    interrupt (SIGINT) stops it in order: providers get Cancel, nothing more begins, the state is kept.
 
     Raises:
         CohostError: Another run holds the state, or the state cannot be read with this passphrase.
     """
-    raise NotImplementedError
+    began = time.monotonic()
+    with exclusive(stack.state):
+        snapshot = load(stack.state, stack.passphrase)
+        path = None if operation is Operation.PREVIEW else stack.state
+        journal = Journal(path, snapshot)
+        report = Reporter(on_event)
+        _warn_of_pending(snapshot, report)
+        with Processes() as processes:
+            registry = Registry(stack, journal, processes, report)
+            deployment = Deployment(
+                journal, registry, report, preview=operation is Operation.PREVIEW, parallel=parallel
+            )
+            with _serving(stack, deployment, parallel) as address, _interruptible(deployment):
+                _operate(stack, operation, deployment, processes, address, parallel, refresh)
+        journal = deployment.journal
+        journal.save(durable=True)
+    outputs, secret = _outputs(journal.resources())
+    pending = tuple(f"{p.kind} {p.resource.urn}" for p in journal.pending())
+    error = "\n".join(report.errors) or None
+    duration = time.monotonic() - began
+    return Result(
+        operation, report.summary(), tuple(report.changes), outputs, secret, error, duration, pending
+    )
 
 
 def read_outputs(stack: Stack) -> tuple[Mapping[str, Any], frozenset[str]]:
@@ -36,4 +75,84 @@ def read_outputs(stack: Stack) -> tuple[Mapping[str, Any], frozenset[str]]:
     Raises:
         CohostError: The state cannot be read with this passphrase.
     """
-    raise NotImplementedError
+    return _outputs(load(stack.state, stack.passphrase).resources)
+
+
+def _operate(
+    stack: Stack,
+    operation: Operation,
+    deployment: Deployment,
+    processes: Processes,
+    address: str,
+    parallel: int,
+    refresh: bool,
+) -> None:
+    if refresh or operation is Operation.REFRESH:
+        refresh_all(deployment, parallel, count=operation is Operation.REFRESH)
+        deployment.rebase()
+    if operation is Operation.DESTROY:
+        delete_all(deployment, deployment.journal.old(), parallel)
+    elif operation in (Operation.UP, Operation.PREVIEW) and not deployment.stop.is_set():
+        succeeded = run_program(stack, deployment, processes, address, parallel)
+        if succeeded and not deployment.stop.is_set():
+            delete_all(deployment, deployment.journal.old(), parallel)
+    if deployment.step_failed:
+        root = next(
+            (r.urn for r in deployment.journal.resources() if r.type == STACK_TYPE), deployment.report.root
+        )
+        deployment.report.log("error", f"{operation} failed", root)
+
+
+@contextmanager
+def _serving(stack: Stack, deployment: Deployment, parallel: int) -> Iterator[str]:
+    server, address = serve(stack, deployment, parallel)
+    deployment.registry.engine_address = address
+    try:
+        yield address
+    finally:
+        deployment.registry.close()
+        server.stop(grace=None)
+
+
+@contextmanager
+def _interruptible(deployment: Deployment) -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(number: int, frame: object) -> None:
+        del number, frame
+        # A second one does what it always does.
+        signal.signal(signal.SIGINT, former)
+        threading.Thread(target=_cancel, args=(deployment,), daemon=True).start()
+
+    former = signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(ValueError):
+            signal.signal(signal.SIGINT, former)
+
+
+def _cancel(deployment: Deployment) -> None:
+    deployment.report.error("interrupted: nothing more is begun, what is under way is asked to stop")
+    deployment.stop.set()
+    deployment.registry.cancel()
+
+
+def _warn_of_pending(snapshot: Snapshot, report: Reporter) -> None:
+    for pending in snapshot.pending:
+        if pending.kind == "creating":
+            report.log(
+                "warning",
+                "an earlier run was killed while creating this; if its provider does not find it again, it may "
+                "exist without being in the state",
+                pending.resource.urn,
+            )
+
+
+def _outputs(resources: tuple[ResourceState, ...]) -> tuple[Mapping[str, Any], frozenset[str]]:
+    root = next((r for r in resources if r.type == STACK_TYPE), None)
+    outputs = root.outputs if root is not None else {}
+    known = {key: value for key, value in outputs.items() if not has_unknown(value)}
+    return reveal(known), frozenset(key for key, value in known.items() if has_secret(value))

@@ -1,0 +1,162 @@
+"""The two gRPC services a Pulumi program (and a provider) speaks to: ResourceMonitor and Engine.
+
+The protocol: pulumi/pulumi, proto/pulumi/{resource,engine}.proto. What is not served here is refused by name.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final, NoReturn
+
+import grpc
+from google.protobuf import empty_pb2
+from pulumi.runtime.proto import (
+    engine_pb2,
+    engine_pb2_grpc,
+    provider_pb2,
+    resource_pb2,
+    resource_pb2_grpc,
+)
+
+from cohost.engine.deployment import Deployment, Stopped
+from cohost.engine.goal import Refused, parse_goal
+from cohost.engine.model import Stack
+from cohost.engine.provider import GRPC_OPTIONS, ProviderError
+from cohost.engine.report import Reporter, Severity
+from cohost.engine.values import from_struct, to_struct
+
+# Each registration holds a thread until its provider call has ended.
+_THREADS: Final = 256
+_FEATURES: Final = {
+    "secrets": resource_pb2.RESOURCE_MONITOR_FEATURE_SECRETS,
+    "deletedWith": resource_pb2.RESOURCE_MONITOR_FEATURE_DELETED_WITH,
+    "aliasSpecs": resource_pb2.RESOURCE_MONITOR_FEATURE_ALIAS_SPECS,
+}
+_SEVERITIES: Final[dict[int, Severity]] = {
+    engine_pb2.DEBUG: "debug",
+    engine_pb2.INFO: "info",
+    engine_pb2.WARNING: "warning",
+    engine_pb2.ERROR: "error",
+}
+
+
+class Monitor(resource_pb2_grpc.ResourceMonitorServicer):
+    """Registrations and invokes of one program."""
+
+    def __init__(self, stack: Stack, deployment: Deployment, parallel: int) -> None:
+        self._stack = stack
+        self._deployment = deployment
+        self._parallel = parallel
+
+    def GetDeploymentInfo(self, request: Any, context: grpc.ServicerContext) -> resource_pb2.DeploymentInfo:  # noqa: N802, D102
+        return resource_pb2.DeploymentInfo(
+            project=self._stack.project,
+            stack=self._stack.name,
+            organization=self._stack.organization,
+            config=self._stack.config,
+            configSecretKeys=sorted(self._stack.secret_keys),
+            dryRun=self._deployment.preview,
+            parallel=self._parallel,
+            supportedFeatures=_FEATURES.values(),
+        )
+
+    def SupportsFeature(
+        self, request: Any, context: grpc.ServicerContext
+    ) -> resource_pb2.SupportsFeatureResponse:  # noqa: N802, D102
+        return resource_pb2.SupportsFeatureResponse(hasSupport=request.id in _FEATURES)
+
+    def RegisterResource(  # noqa: N802, D102
+        self, request: Any, context: grpc.ServicerContext
+    ) -> resource_pb2.RegisterResourceResponse:
+        try:
+            goal = parse_goal(request, self._stack.name, self._stack.project, self._deployment.former)
+            made = self._deployment.register(goal)
+        except Refused as error:
+            self._refuse(context, str(error))
+        except Stopped:
+            context.abort(grpc.StatusCode.UNAVAILABLE, "the deployment has ended")
+        return resource_pb2.RegisterResourceResponse(
+            urn=made.urn, id=made.id, object=to_struct(made.outputs if made.custom else made.inputs)
+        )
+
+    def RegisterResourceOutputs(self, request: Any, context: grpc.ServicerContext) -> empty_pb2.Empty:  # noqa: N802, D102
+        self._deployment.outputs(request.urn, from_struct(request.outputs))
+        return empty_pb2.Empty()
+
+    def Invoke(self, request: Any, context: grpc.ServicerContext) -> resource_pb2.ResourceInvokeResponse:  # noqa: N802, D102
+        registry = self._deployment.registry
+        try:
+            if request.provider:
+                provider = registry.named(request.provider)
+            else:
+                _, provider = registry.default(request.tok.split(":", 1)[0], request.version)
+            call = provider_pb2.InvokeRequest(
+                tok=request.tok, args=request.args, preview=self._deployment.preview
+            )
+            answer = provider.invoke(call)
+        except ProviderError as error:
+            context.abort(grpc.StatusCode.UNKNOWN, f"invoke of {request.tok}: {error}")
+        response = resource_pb2.ResourceInvokeResponse(failures=answer.failures)
+        getattr(response, "return").CopyFrom(getattr(answer, "return"))
+        return response
+
+    def ReadResource(self, request: Any, context: grpc.ServicerContext) -> NoReturn:  # noqa: N802, D102
+        self._refuse(context, f"{request.type} {request.name}: the embedded engine does not support get()")
+
+    def Call(self, request: Any, context: grpc.ServicerContext) -> NoReturn:  # noqa: N802, D102
+        self._refuse(context, f"{request.tok}: the embedded engine does not support method calls")
+
+    def RegisterPackage(self, request: Any, context: grpc.ServicerContext) -> NoReturn:  # noqa: N802, D102
+        self._refuse(context, f"{request.name}: the embedded engine does not support parameterized packages")
+
+    def SignalAndWaitForShutdown(self, request: Any, context: grpc.ServicerContext) -> empty_pb2.Empty:  # noqa: N802, D102
+        return empty_pb2.Empty()
+
+    def _refuse(self, context: grpc.ServicerContext, message: str) -> NoReturn:
+        self._deployment.stop.set()
+        self._deployment.report.error(message)
+        context.abort(grpc.StatusCode.UNAVAILABLE, message)
+        raise AssertionError("abort raises")
+
+
+class EngineService(engine_pb2_grpc.EngineServicer):
+    """Log lines of the program and of providers; the root resource."""
+
+    def __init__(self, report: Reporter, deployment: Deployment) -> None:
+        self._report = report
+        self._deployment = deployment
+
+    def Log(self, request: Any, context: grpc.ServicerContext) -> empty_pb2.Empty:  # noqa: N802, D102
+        severity = _SEVERITIES.get(request.severity, "info")
+        if severity != "error":
+            self._report.log(severity, request.message, request.urn, ephemeral=request.ephemeral)
+        elif not self._deployment.stop.is_set():
+            # What a program says after the deployment has stopped is only that it was cut off.
+            self._report.error(request.message.strip(), request.urn or self._report.root)
+        return empty_pb2.Empty()
+
+    def GetRootResource(
+        self, request: Any, context: grpc.ServicerContext
+    ) -> engine_pb2.GetRootResourceResponse:  # noqa: N802, D102
+        return engine_pb2.GetRootResourceResponse(urn=self._report.root)
+
+    def SetRootResource(
+        self, request: Any, context: grpc.ServicerContext
+    ) -> engine_pb2.SetRootResourceResponse:  # noqa: N802, D102
+        self._report.root = request.urn
+        return engine_pb2.SetRootResourceResponse()
+
+    def RequirePulumiVersion(  # noqa: N802, D102
+        self, request: Any, context: grpc.ServicerContext
+    ) -> engine_pb2.RequirePulumiVersionResponse:
+        return engine_pb2.RequirePulumiVersionResponse()
+
+
+def serve(stack: Stack, deployment: Deployment, parallel: int) -> tuple[grpc.Server, str]:
+    """Starts both services on a free loopback port; the server and its address."""
+    server = grpc.server(ThreadPoolExecutor(_THREADS), options=GRPC_OPTIONS)
+    resource_pb2_grpc.add_ResourceMonitorServicer_to_server(Monitor(stack, deployment, parallel), server)
+    engine_pb2_grpc.add_EngineServicer_to_server(EngineService(deployment.report, deployment), server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    return server, f"127.0.0.1:{port}"

@@ -1,0 +1,353 @@
+"""One provider process and its calls, in the engine's own values.
+
+The protocol: pulumi/pulumi, proto/pulumi/provider.proto; what the engine sends: pkg/resource/plugin/provider_plugin.go.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+
+import grpc
+from google.protobuf import empty_pb2
+from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc, status_pb2
+
+from cohost.engine.model import Launch
+from cohost.engine.processes import Processes, forward
+from cohost.engine.state import ResourceState
+from cohost.engine.values import (
+    Properties,
+    changed_keys,
+    from_struct,
+    has_secret,
+    keep_secrets,
+    reveal,
+    to_struct,
+)
+from cohost.errors import CohostError
+
+GRPC_OPTIONS: Final = [
+    ("grpc.max_receive_message_length", 400 << 20),
+    ("grpc.max_send_message_length", 400 << 20),
+]
+_START_S: Final = 120.0
+_REPLACING: Final = {
+    provider_pb2.PropertyDiff.ADD_REPLACE,
+    provider_pb2.PropertyDiff.DELETE_REPLACE,
+    provider_pb2.PropertyDiff.UPDATE_REPLACE,
+}
+_T = TypeVar("_T")
+
+
+class ProviderError(CohostError):
+    """A provider refused or failed a call; the message is its own."""
+
+
+class InitError(ProviderError):
+    """A call that left something behind: a resource that exists but is not ready."""
+
+    def __init__(self, detail: provider_pb2.ErrorResourceInitFailed) -> None:
+        self.id = detail.id
+        self.outputs = from_struct(detail.properties)
+        self.inputs = from_struct(detail.inputs) if detail.HasField("inputs") else None
+        self.reasons = tuple(detail.reasons)
+        super().__init__("; ".join(self.reasons) or "the resource is not ready")
+
+
+@dataclass(frozen=True)
+class Diff:
+    """A provider's answer to old and new inputs.
+
+    Attributes:
+        changed: Whether anything differs.
+        replace: Whether the difference needs a new resource.
+        delete_first: Whether the old one must go before the new one comes.
+        keys: The top-level properties that differ.
+        paths: The property paths that differ, for people.
+    """
+
+    changed: bool
+    replace: bool = False
+    delete_first: bool = False
+    keys: tuple[str, ...] = ()
+    paths: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Read:
+    """A resource as it really is; an empty id means it is gone. `inputs` is None where the provider tells none."""
+
+    id: str
+    inputs: Properties | None
+    outputs: Properties
+    init_errors: tuple[str, ...] = ()
+
+
+class Provider:
+    """A started provider process."""
+
+    def __init__(
+        self, package: str, launch: Launch, processes: Processes, engine: str, log: Callable[[str], None]
+    ) -> None:
+        """Starts the process and shakes hands.
+
+        Args:
+            package: The package it serves, for messages.
+            launch: How to start it.
+            processes: What ends it.
+            engine: Address of the engine service it may log to.
+            log: Takes each line that it writes.
+
+        Raises:
+            CohostError: It did not start.
+        """
+        self.package = package
+        self._secrets = True
+        self._preview = True
+        self._handshaken = False
+        self._process, port = _start(package, launch, processes, log)
+        self._channel = grpc.insecure_channel(f"127.0.0.1:{port}", options=GRPC_OPTIONS)
+        self._stub = provider_pb2_grpc.ResourceProviderStub(self._channel)
+        self._shake_hands(engine, str(launch.cwd))
+
+    def _shake_hands(self, engine: str, folder: str) -> None:
+        request = provider_pb2.ProviderHandshakeRequest(
+            engine_address=engine,
+            root_directory=folder,
+            program_directory=folder,
+            configure_with_urn=True,
+            invoke_with_preview=True,
+        )
+        try:
+            answer = self._stub.Handshake(request, timeout=_START_S, wait_for_ready=True)
+            self._secrets, self._handshaken = answer.accept_secrets, True
+        except grpc.RpcError as error:
+            if error.code() != grpc.StatusCode.UNIMPLEMENTED:
+                raise ProviderError(f"provider {self.package} does not answer: {error.details()}") from error
+            self._call(self._stub.Attach, plugin_pb2.PluginAttach(address=engine))
+
+    def configure(self, urn: str, id: str, old: Properties | None, inputs: Properties) -> None:
+        """CheckConfig, DiffConfig when there was another configuration, Configure.
+
+        Raises:
+            ProviderError: The configuration is refused, or the change would replace every resource.
+        """
+        name, type_ = urn.split("::", 3)[3], f"pulumi:providers:{self.package}"
+        given = {key: value for key, value in inputs.items() if key != "version"}
+        wire, was = to_struct(given), to_struct(old or {})
+        check = provider_pb2.CheckRequest(urn=urn, name=name, type=type_, olds=was, news=wire)
+        answer = self._optional(self._stub.CheckConfig, check)
+        if answer is not None:
+            if answer.failures:
+                raise ProviderError("; ".join(_failure(f) for f in answer.failures))
+            wire = answer.inputs
+        if old and changed_keys(old, given):
+            request = provider_pb2.DiffRequest(
+                urn=urn, name=name, type=type_, id=id, olds=was, old_inputs=was, news=wire
+            )
+            diff = self._optional(self._stub.DiffConfig, request)
+            if diff is not None and diff.replaces:
+                keys = ", ".join(diff.replaces)
+                raise ProviderError(
+                    f"another {keys} of provider {self.package} replaces all its resources, which the embedded engine "
+                    "does not do: destroy the stack first"
+                )
+        args = from_struct(wire)
+        variables = {f"{self.package}:config:{key}": _text(reveal(value)) for key, value in args.items()}
+        configured = self._call(
+            self._stub.Configure,
+            provider_pb2.ConfigureRequest(
+                urn=urn, name=name, type=type_, id=id, variables=variables, args=to_struct(args), acceptSecrets=True,
+                acceptResources=True, sends_old_inputs=True, sends_old_inputs_to_delete=True,
+            ),
+        )  # fmt: skip
+        if not self._handshaken:
+            self._secrets, self._preview = configured.acceptSecrets, configured.supportsPreview
+
+    def version(self) -> str:
+        """The version it says it has; empty where it says none."""
+        answer = self._optional(self._stub.GetPluginInfo, empty_pb2.Empty())
+        return answer.version if answer is not None else ""
+
+    def check(
+        self, new: ResourceState, olds: Properties | None, news: Properties
+    ) -> tuple[dict[str, Any], list[str]]:
+        """The inputs as the provider completes them, and what is wrong with them."""
+        answer = self._call(
+            self._stub.Check,
+            provider_pb2.CheckRequest(
+                **_names(new), olds=self._wire(olds or {}), news=self._wire(news), randomSeed=os.urandom(32)
+            ),
+        )
+        return self._values(answer.inputs, news), [_failure(failure) for failure in answer.failures]
+
+    def diff(self, old: ResourceState, news: Properties, ignored: tuple[str, ...], *, urn: str = "") -> Diff:
+        """What a change from the old state to new inputs means; `urn` is the new one of an aliased resource."""
+        names = _names(old) if not urn else {"urn": urn, "name": urn.split("::", 3)[3], "type": old.type}
+        answer = self._call(
+            self._stub.Diff,
+            provider_pb2.DiffRequest(
+                **names, id=old.id, olds=self._wire(old.outputs), old_inputs=self._wire(old.inputs),
+                news=self._wire(news), ignoreChanges=ignored,
+            ),
+        )  # fmt: skip
+        if answer.changes == provider_pb2.DiffResponse.DIFF_UNKNOWN:
+            keys = changed_keys(old.inputs, news)
+            return Diff(bool(keys), bool(answer.replaces), answer.deleteBeforeReplace, keys, keys)
+        detailed = dict(answer.detailedDiff)
+        replacing = any(change.kind in _REPLACING for change in detailed.values())
+        keys = tuple(answer.diffs) or tuple(sorted({*answer.replaces}))
+        return Diff(
+            changed=answer.changes == provider_pb2.DiffResponse.DIFF_SOME,
+            replace=bool(answer.replaces) or replacing,
+            delete_first=answer.deleteBeforeReplace,
+            keys=keys,
+            paths=tuple(sorted(detailed)) or keys,
+        )
+
+    def create(self, new: ResourceState, *, preview: bool) -> tuple[str, dict[str, Any]]:
+        """Makes the resource: its id (empty in a preview) and outputs."""
+        if preview and not self._preview:
+            return "", dict(new.inputs)
+        answer = self._call(
+            self._stub.Create,
+            provider_pb2.CreateRequest(
+                **_names(new), properties=self._wire(new.inputs), preview=preview,
+                timeout=new.custom_timeouts.get("create", 0),
+            ),
+        )  # fmt: skip
+        if not answer.id and not preview:
+            raise ProviderError("the provider gave no id for what it created")
+        return answer.id, self._values(answer.properties, new.inputs)
+
+    def update(self, old: ResourceState, new: ResourceState, *, preview: bool) -> dict[str, Any]:
+        """Changes the resource in place: its outputs."""
+        if preview and not self._preview:
+            return dict(new.inputs)
+        answer = self._call(
+            self._stub.Update,
+            provider_pb2.UpdateRequest(
+                **_names(new), id=old.id, olds=self._wire(old.outputs), old_inputs=self._wire(old.inputs),
+                news=self._wire(new.inputs), preview=preview, ignoreChanges=new.ignore_changes,
+                timeout=new.custom_timeouts.get("update", 0),
+            ),
+        )  # fmt: skip
+        return self._values(answer.properties, new.inputs)
+
+    def delete(self, old: ResourceState) -> None:
+        """Removes the resource."""
+        self._call(
+            self._stub.Delete,
+            provider_pb2.DeleteRequest(
+                **_names(old), id=old.id, properties=self._wire(old.outputs), old_inputs=self._wire(old.inputs),
+                timeout=old.custom_timeouts.get("delete", 0),
+            ),
+        )  # fmt: skip
+
+    def read(self, resource: ResourceState, id: str) -> Read:
+        """The resource as it is; without inputs and outputs in `resource` it is an import."""
+        request = provider_pb2.ReadRequest(
+            **_names(resource), id=id, properties=self._wire(resource.outputs),
+            timeout=resource.custom_timeouts.get("read", 0),
+        )  # fmt: skip
+        if resource.id:
+            request.inputs.CopyFrom(self._wire(resource.inputs))
+        try:
+            answer = self._call(self._stub.Read, request)
+        except InitError as error:
+            return Read(error.id, error.inputs, error.outputs, error.reasons)
+        inputs = self._values(answer.inputs, resource.inputs) if answer.HasField("inputs") else None
+        return Read(answer.id, inputs, self._values(answer.properties, resource.outputs))
+
+    def invoke(self, request: provider_pb2.InvokeRequest) -> provider_pb2.InvokeResponse:
+        """A function of the provider, for the program; arguments in the clear where it takes no secrets."""
+        if not self._secrets:
+            request.args.CopyFrom(to_struct(from_struct(request.args), secrets=False))
+        return self._call(self._stub.Invoke, request)
+
+    def cancel(self) -> None:
+        """Asks it to stop what it does."""
+        self._optional(self._stub.Cancel, empty_pb2.Empty(), timeout=5)
+
+    def close(self) -> None:
+        """Closes the connection; the process is ended by `Processes`."""
+        self._channel.close()
+
+    def _wire(self, properties: Properties) -> Any:
+        return to_struct(properties, secrets=self._secrets)
+
+    def _values(self, struct: Any, given: Properties) -> dict[str, Any]:
+        values = from_struct(struct)
+        return values if self._secrets or not has_secret(given) else keep_secrets(values, given)
+
+    def _call(self, method: Callable[..., _T], request: object) -> _T:
+        try:
+            return method(request)
+        except grpc.RpcError as error:
+            raise _translate(error, self.package) from error
+
+    def _optional(self, method: Callable[..., _T], request: object, **options: Any) -> _T | None:
+        try:
+            return method(request, **options)
+        except grpc.RpcError as error:
+            if error.code() in (grpc.StatusCode.UNIMPLEMENTED, grpc.StatusCode.DEADLINE_EXCEEDED):
+                return None
+            raise _translate(error, self.package) from error
+
+
+def _start(
+    package: str, launch: Launch, processes: Processes, log: Callable[[str], None]
+) -> tuple[subprocess.Popen[str], int]:
+    try:
+        process = processes.start(launch.command, cwd=launch.cwd, env=launch.env)
+    except OSError as error:
+        raise ProviderError(f"provider {package} cannot be started: {error}") from error
+    assert process.stdout is not None
+    last: list[str] = []
+
+    def keep(line: str) -> None:
+        last[:] = [*last[-20:], line]
+        log(line)
+
+    errors = forward(process.stderr, keep)
+    timer = threading.Timer(_START_S, process.kill)
+    timer.start()
+    line = process.stdout.readline().strip()
+    timer.cancel()
+    if not line.isdigit():
+        processes.end(process)
+        errors.join(1)
+        said = "\n".join([line, *last]).strip()
+        raise ProviderError(f"provider {package} did not print its port; it said: {said or 'nothing'}")
+    forward(process.stdout, log)
+    return process, int(line)
+
+
+def _translate(error: grpc.RpcError, package: str) -> ProviderError:
+    details: Mapping[str, Any] = dict(error.trailing_metadata() or ())  # pyright: ignore[reportAttributeAccessIssue]
+    packed = details.get("grpc-status-details-bin")
+    if packed:
+        for detail in status_pb2.Status.FromString(packed).details:
+            partial = provider_pb2.ErrorResourceInitFailed()
+            if detail.Unpack(partial):
+                return InitError(partial)
+    if error.code() == grpc.StatusCode.UNAVAILABLE:  # pyright: ignore[reportAttributeAccessIssue]
+        return ProviderError(f"the process of provider {package} ended: {error.details()}")  # pyright: ignore
+    return ProviderError(error.details() or "no reason given")  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def _names(resource: ResourceState) -> dict[str, str]:
+    return {"urn": resource.urn, "name": resource.name, "type": resource.type}
+
+
+def _failure(failure: provider_pb2.CheckFailure) -> str:
+    return f"{failure.property}: {failure.reason}" if failure.property else failure.reason
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
