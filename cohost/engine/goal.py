@@ -110,7 +110,8 @@ def parse_goal(
 
 
 def _refuse(request: resource_pb2.RegisterResourceRequest) -> None:
-    given = {field.name for field, _ in request.ListFields()}
+    # The SDK sends an empty `hooks` with every resource.
+    given = {field.name for field, value in request.ListFields() if field.name != "hooks" or value.ByteSize()}
     for name, words in _UNSUPPORTED.items():
         if name in given:
             raise Refused(f"{request.type} {request.name}: the embedded engine does not support {words}")

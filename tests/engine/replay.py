@@ -82,6 +82,12 @@ def _state(pid: int) -> str:
         return "Z"
 
 
+def refused(step: dict[str, Any], seen: dict[str, Any]) -> bool:
+    """Whether the engine refused an option that the step really uses, by its name."""
+    options = {option for entry in step["resources"] for option in entry.get("opts", {})}
+    return any(f"does not support the option {option}" in (seen["error"] or "") for option in options)
+
+
 def replay(path: Path) -> str | None:
     """The first difference of a scenario; None when it holds."""
     recording = scenario.load(path)
@@ -92,7 +98,8 @@ def replay(path: Path) -> str | None:
             scenario.begin_step(folder, step)
             kill_at = step.get("killAt")
             seen = kill_step(folder, kill_at) if kill_at else run_step(folder, step)
-            if seen["error"] and "does not support" in seen["error"]:
+            if refused(step, seen):
+                print(f"{path.stem}: refused: {seen['error']}")
                 return None
             found = _compare(folder, step, seen)
             if found:
