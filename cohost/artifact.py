@@ -53,9 +53,7 @@ def digests(catalog: Catalog, *, cache: DigestCache | None = None) -> dict[str, 
             missing.append((model.name, cache.scan(model.path)))
     problems: list[Problem] = []
     with ThreadPoolExecutor(_THREADS, thread_name_prefix="digest") as pool:
-        for (name, seen), result in zip(
-            missing, pool.map(_digest_or_problems, (s for _, s in missing)), strict=True
-        ):
+        for (name, seen), result in zip(missing, pool.map(_digest_or_problems, (s for _, s in missing)), strict=True):
             if isinstance(result, str):
                 found[name] = result
                 cache.note(seen.folder, digest=result)

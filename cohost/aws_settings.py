@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from cohost import fleet
+from cohost.policies_aws import Vpc
 
 
 def _like(pattern: str, expected: str) -> AfterValidator:
@@ -238,3 +239,10 @@ class AwsSettings(_Settings):
         """The inference AMI."""
         known = fleet.image_version(self.image.version)
         return self.inference_ami_version or (known.ami if known else "")
+
+    @property
+    def vpc(self) -> Vpc | None:
+        """Subnets and security groups as the execution role's policy names them; None outside a VPC."""
+        if not self.network.subnet_ids:
+            return None
+        return Vpc(subnets=self.network.subnet_ids, security_groups=self.network.security_group_ids)

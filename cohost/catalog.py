@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -16,6 +15,7 @@ from cohost.errors import InputError, Problem
 from cohost.folder import shown
 from cohost.manifest import is_digest
 from cohost.modelconfig import Signature, TensorSpec, signature
+from cohost.words import did_you_mean
 
 if TYPE_CHECKING:
     from cohost.digest_cache import DigestCache
@@ -87,9 +87,7 @@ def load(path: Path) -> Catalog:
     return Catalog(path, tuple(sorted(models, key=lambda model: model.name)))
 
 
-def validate(
-    catalog: Catalog, *, max_bytes: int | None = None, cache: DigestCache | None = None
-) -> list[Problem]:
+def validate(catalog: Catalog, *, max_bytes: int | None = None, cache: DigestCache | None = None) -> list[Problem]:
     """Everything that `load` does not look at: the content of the folders.
 
     Args:
@@ -114,12 +112,6 @@ def name_fault(name: str) -> str | None:
     return f'"{name}" must be 1 to 63 of a-z, 0-9, - and _, the first a letter{hint}'
 
 
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """`: did you mean "…"?` when one of the known words is close, otherwise nothing."""
-    close = difflib.get_close_matches(word, list(known), n=1)
-    return f': did you mean "{close[0]}"?' if close else ""
-
-
 class _UniqueKeys(yaml.CBaseLoader):
     """Takes every scalar as the text that stands there (`no` is a name) and refuses double keys."""
 
@@ -137,9 +129,7 @@ def _parse(path: Path) -> object:
     try:
         return yaml.load(path.read_bytes(), _UniqueKeys)
     except FileNotFoundError:
-        raise InputError(
-            [Problem(file, "", "does not exist: a catalog lists the models to deploy")]
-        ) from None
+        raise InputError([Problem(file, "", "does not exist: a catalog lists the models to deploy")]) from None
     except OSError as error:
         raise InputError([Problem(file, "", f"cannot be read: {error.strerror}")]) from error
     except yaml.MarkedYAMLError as error:
@@ -209,14 +199,10 @@ class _Reader:
             self._problem(key, "must be a mapping such as {framework: scikit-learn}")
             return {}
         if len(tags) > _MAX_TAGS:
-            self._problem(
-                key, f"has {len(tags)} tags; at most {_MAX_TAGS} fit beside the deployment's own labels"
-            )
+            self._problem(key, f"has {len(tags)} tags; at most {_MAX_TAGS} fit beside the deployment's own labels")
         for tag, value in tags.items():
             if not _LABEL_KEY.fullmatch(tag):
-                self._problem(
-                    f"{key}.{tag}", f'"{tag}" must be 1 to 63 of a-z, 0-9, - and _, the first a letter'
-                )
+                self._problem(f"{key}.{tag}", f'"{tag}" must be 1 to 63 of a-z, 0-9, - and _, the first a letter')
             if not isinstance(value, str) or (value and not _LABEL.fullmatch(value)):
                 self._problem(f"{key}.{tag}", _label_fault(value))
         return tags

@@ -73,9 +73,7 @@ class DigestCache:
             return Entry(fingerprint)
         return _entry(row)
 
-    def note(
-        self, folder: Path, *, digest: str | None = None, good: tuple[tuple[str, ...], str] | None = None
-    ) -> None:
+    def note(self, folder: Path, *, digest: str | None = None, good: tuple[tuple[str, ...], str] | None = None) -> None:
         """Keeps what was found out about the folder.
 
         Args:

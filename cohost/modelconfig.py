@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from cohost.errors import InputError, Problem
+from cohost.folder import CONFIG, shown
 
 if TYPE_CHECKING:
     from tritonclient.grpc.model_config_pb2 import ModelConfig  # pyright: ignore[reportAttributeAccessIssue]
 
-CONFIG: Final = "config.pbtxt"
 ENSEMBLE: Final = "ensemble"
 
 
@@ -53,9 +53,10 @@ class Signature:
     max_batch_size: int
 
 
-def datatype(enum_name: str) -> str:
-    """The V2 name of a config.pbtxt data type: "TYPE_STRING" is "BYTES", "TYPE_FP32" is "FP32"."""
-    return "BYTES" if enum_name == "TYPE_STRING" else enum_name.removeprefix("TYPE_")
+def datatype_of(tensor: Any) -> str:
+    """The V2 name of a `ModelInput`'s or `ModelOutput`'s data type: TYPE_STRING is "BYTES", TYPE_FP32 "FP32"."""
+    name = _proto().DataType.Name(tensor.data_type)
+    return "BYTES" if name == "TYPE_STRING" else name.removeprefix("TYPE_")
 
 
 def parse(data: bytes, where: str) -> ModelConfig:
@@ -84,9 +85,9 @@ def read(folder: Path) -> ModelConfig:
     """
     path = folder / CONFIG
     try:
-        return parse(path.read_bytes(), str(path))
+        return parse(path.read_bytes(), shown(path))
     except OSError as error:
-        raise InputError([Problem(str(path), "", f"cannot be read: {error.strerror}")]) from error
+        raise InputError([Problem(shown(path), "", f"cannot be read: {error.strerror}")]) from error
 
 
 def is_repository(folder: Path) -> bool:
@@ -102,16 +103,12 @@ def served_folder(folder: Path) -> Path:
     """
     if not is_repository(folder):
         return folder
-    found = [
-        path.parent for path in sorted(folder.glob(f"*/{CONFIG}")) if read(path.parent).platform == ENSEMBLE
-    ]
+    found = [path.parent for path in sorted(folder.glob(f"*/{CONFIG}")) if read(path.parent).platform == ENSEMBLE]
     if len(found) == 1:
         return found[0]
     names = ", ".join(path.name for path in found) or "none"
-    message = (
-        f'a repository of several models needs exactly one with platform: "{ENSEMBLE}", this has {names}'
-    )
-    raise InputError([Problem(str(folder), "", message)])
+    message = f'a repository of several models needs exactly one with platform: "{ENSEMBLE}", this has {names}'
+    raise InputError([Problem(shown(folder), "", message)])
 
 
 def signature(folder: Path) -> Signature:
@@ -132,9 +129,8 @@ def signature_of(config: ModelConfig) -> Signature:
     )
 
 
-def _spec(tensor: object) -> TensorSpec:
-    name = _proto().DataType.Name(tensor.data_type)  # type: ignore[attr-defined]
-    return TensorSpec(tensor.name, datatype(name), tuple(tensor.dims))  # type: ignore[attr-defined]
+def _spec(tensor: Any) -> TensorSpec:
+    return TensorSpec(tensor.name, datatype_of(tensor), tuple(tensor.dims))
 
 
 @cache

@@ -57,9 +57,7 @@ class Release:
 
     def to_json(self) -> bytes:
         """The release as the object `releases/<release>.json` holds it."""
-        return _encode(
-            {"schema": SCHEMA, "release": self.digest, "models": dict(sorted(self.models.items()))}
-        )
+        return _encode({"schema": SCHEMA, "release": self.digest, "models": dict(sorted(self.models.items()))})
 
 
 @dataclass(frozen=True)
@@ -132,9 +130,7 @@ class ActiveRelease:
                 models=models,
             )
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise CohostError(
-                f"{CURRENT_KEY} is not an active release: {type(error).__name__}: {error}"
-            ) from error
+            raise CohostError(f"{CURRENT_KEY} is not an active release: {type(error).__name__}: {error}") from error
 
 
 def for_sagemaker(models: Mapping[str, str], endpoint: str) -> ActiveRelease:

@@ -57,12 +57,8 @@ class S3Store:
         """
         match = _URL.fullmatch(url)
         if match is None:
-            raise InputError(
-                [Problem("", "store", f'"{url}" must be s3://<bucket> or s3://<bucket>/<prefix>')]
-            )
-        config = Config(
-            retries={"mode": "standard", "max_attempts": _ATTEMPTS}, max_pool_connections=_CONNECTIONS
-        )
+            raise InputError([Problem("", "store", f'"{url}" must be s3://<bucket> or s3://<bucket>/<prefix>')])
+        config = Config(retries={"mode": "standard", "max_attempts": _ATTEMPTS}, max_pool_connections=_CONNECTIONS)
         with translated(f"open {url}"):
             client = boto3.client("s3", region_name=region, config=config)
         return cls(client, match[1], f"{match[2]}/" if match[2] else "")
@@ -89,9 +85,7 @@ class S3Store:
             found = self.client.get_object(**self._at(key))
             return found["Body"].read(), found["ETag"]
 
-    def put_bytes(
-        self, key: str, data: bytes, *, if_match: str | None = None, if_none_match: bool = False
-    ) -> str:
+    def put_bytes(self, key: str, data: bytes, *, if_match: str | None = None, if_none_match: bool = False) -> str:
         """Writes a small object and returns its etag; raises `PreconditionFailed`."""
         condition = {"IfMatch": if_match} if if_match is not None else _absent(if_none_match)
         checksum = base64.b64encode(hashlib.sha256(data).digest()).decode()
@@ -148,12 +142,10 @@ class S3Store:
 
     def _delete_versions(self, prefix: str) -> int:
         count = 0
-        # Always the first page: what it listed is gone then. Markers of deleted keys are not relied upon (moto
+        # Always the first page: what it listed is gone then. No marker of a deleted key is relied upon (moto
         # 5.2.5 lists nothing after one).
         while objects := self._first_versions(prefix):
-            result = self.client.delete_objects(
-                Bucket=self.bucket, Delete={"Objects": objects, "Quiet": True}
-            )
+            result = self.client.delete_objects(Bucket=self.bucket, Delete={"Objects": objects, "Quiet": True})
             for fault in result.get("Errors", ()):
                 raise ClientError({"Error": fault}, "DeleteObjects")
             count += len(objects)
@@ -169,9 +161,7 @@ class S3Store:
         pages = self.client.get_paginator("list_multipart_uploads")
         for page in pages.paginate(**self._below(prefix)):
             for upload in page.get("Uploads", ()):
-                self.client.abort_multipart_upload(
-                    Bucket=self.bucket, Key=upload["Key"], UploadId=upload["UploadId"]
-                )
+                self.client.abort_multipart_upload(Bucket=self.bucket, Key=upload["Key"], UploadId=upload["UploadId"])
                 count += 1
         return count
 

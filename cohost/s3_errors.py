@@ -19,13 +19,9 @@ from cohost.store import ObjectNotFound
 _PRECONDITION = frozenset({"PreconditionFailed", "412", "ConditionalRequestConflict", "409"})
 _NOT_FOUND = frozenset({"NoSuchKey", "404", "NotFound", "NoSuchVersion"})
 _DENIED = frozenset({"AccessDenied", "403", "AllAccessDisabled", "Forbidden"})
-_DAMAGED = frozenset(
-    {"BadDigest", "InvalidDigest", "XAmzContentSHA256Mismatch", "XAmzContentChecksumMismatch"}
-)
+_DAMAGED = frozenset({"BadDigest", "InvalidDigest", "XAmzContentSHA256Mismatch", "XAmzContentChecksumMismatch"})
 _CREDENTIALS = frozenset({"ExpiredToken", "InvalidAccessKeyId", "InvalidToken", "SignatureDoesNotMatch"})
-_ELSEWHERE = frozenset(
-    {"PermanentRedirect", "301", "AuthorizationHeaderMalformed", "IllegalLocationConstraint"}
-)
+_ELSEWHERE = frozenset({"PermanentRedirect", "301", "AuthorizationHeaderMalformed", "IllegalLocationConstraint"})
 
 
 @contextmanager
@@ -45,13 +41,9 @@ def translated(what: str) -> Iterator[None]:
     except ClientError as error:
         raise _translate(what, error) from error
     except NoCredentialsError as error:
-        raise StoreError(
-            f"{what}: no AWS credentials: set AWS_PROFILE, or log in with `aws sso login`"
-        ) from error
+        raise StoreError(f"{what}: no AWS credentials: set AWS_PROFILE, or log in with `aws sso login`") from error
     except NoRegionError as error:
-        raise StoreError(
-            f"{what}: no AWS region: set aws:region in the stack's config or AWS_REGION"
-        ) from error
+        raise StoreError(f"{what}: no AWS region: set aws:region in the stack's config or AWS_REGION") from error
     except EndpointConnectionError as error:
         raise StoreError(f"{what}: cannot reach S3: {error}") from error
     except BotoCoreError as error:
@@ -73,9 +65,7 @@ def _translate(what: str, error: ClientError) -> StoreError:
     if code == "NoSuchBucket":
         return StoreError(f"{what}: the bucket does not exist")
     if code in _DENIED:
-        return StoreError(
-            f"{what}: access denied: {message}: the caller's policy must allow it, for bucket and key"
-        )
+        return StoreError(f"{what}: access denied: {message}: the caller's policy must allow it, for bucket and key")
     if code in _DAMAGED:
         return StoreError(f"{what}: the bytes were damaged on the way, S3 did not keep them: {message}")
     if code in _CREDENTIALS:

@@ -73,9 +73,7 @@ class MultipartUpload:
         return max(uploads, key=lambda row: row["Initiated"])["UploadId"] if uploads else None
 
     def _begin(self) -> str:
-        begun = self.client.create_multipart_upload(
-            Bucket=self.bucket, Key=self.key, ChecksumAlgorithm="SHA256"
-        )
+        begun = self.client.create_multipart_upload(Bucket=self.bucket, Key=self.key, ChecksumAlgorithm="SHA256")
         return begun["UploadId"]
 
     def _abort(self, upload: str) -> None:
@@ -114,9 +112,7 @@ class MultipartUpload:
         checksum = base64.b64encode(hashlib.sha256(data).digest()).decode()
         etag = sent.get("ETag")
         if sent.get("ChecksumSHA256") != checksum or etag is None:
-            answer = self.client.upload_part(
-                **self._at(upload), PartNumber=number, Body=data, ChecksumSHA256=checksum
-            )
+            answer = self.client.upload_part(**self._at(upload), PartNumber=number, Body=data, ChecksumSHA256=checksum)
             etag = answer["ETag"]
         return {"PartNumber": number, "ETag": etag, "ChecksumSHA256": checksum}
 

@@ -107,9 +107,7 @@ def _decode(config: Mapping[str, str], stack: str) -> tuple[dict[str, Any], list
     faults: list[tuple[Location, str]] = []
     if _REGION_KEY in config:
         values["region"] = config[_REGION_KEY]
-    structured = {
-        field.alias for field in AwsSettings.model_fields.values() if _is_structured(field.annotation)
-    }
+    structured = {field.alias for field in AwsSettings.model_fields.values() if _is_structured(field.annotation)}
     for full_key, text in config.items():
         namespace, _, key = full_key.partition(":")
         if namespace != tokens.PROJECT:
@@ -137,9 +135,7 @@ def _validate(values: dict[str, Any]) -> tuple[AwsSettings, list[tuple[Location,
     remaining = json.loads(json.dumps(values))
     for detail in details:
         _drop(remaining, detail["loc"])
-    return AwsSettings.model_validate(_STAND_IN | remaining), [
-        (detail["loc"], _explain(detail)) for detail in details
-    ]
+    return AwsSettings.model_validate(_STAND_IN | remaining), [(detail["loc"], _explain(detail)) for detail in details]
 
 
 def _drop(values: Any, location: Location) -> None:
@@ -220,10 +216,7 @@ def _steps(location: Location) -> Iterator[str]:
 
 def _stands_in(key: str, broken: set[str]) -> bool:
     """Whether a rule's fault comes of a stand-in: something wrong is at, in or around its key."""
-    return any(
-        key == path or key.startswith((f"{path}.", f"{path}[")) or path.startswith(f"{key}[")
-        for path in broken
-    )
+    return any(key == path or key.startswith((f"{path}.", f"{path}[")) or path.startswith(f"{key}[") for path in broken)
 
 
 def _problem(stack: str, path: str, message: str) -> Problem:

@@ -10,11 +10,11 @@ from typing import Protocol
 from cohost.errors import CohostError, StoreError
 
 
-class ObjectNotFound(StoreError):  # noqa: N818
+class ObjectNotFound(StoreError):
     """There is no object under the key."""
 
 
-class Cancelled(CohostError):  # noqa: N818
+class Cancelled(CohostError):
     """The caller asked to stop; what is already stored stays and is found again by the next run."""
 
 
@@ -56,9 +56,7 @@ class ObjectStore(Protocol):
         """
         ...
 
-    def put_bytes(
-        self, key: str, data: bytes, *, if_match: str | None = None, if_none_match: bool = False
-    ) -> str:
+    def put_bytes(self, key: str, data: bytes, *, if_match: str | None = None, if_none_match: bool = False) -> str:
         """Writes a small object and returns its etag.
 
         Args:

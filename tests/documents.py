@@ -34,6 +34,4 @@ def blocks(document: Path) -> list[Block]:
 def relative_links(document: Path) -> list[str]:
     """Targets of the links of a document that lead to a file of the repository."""
     targets = (match["target"] for match in _LINK.finditer(document.read_text()))
-    return [
-        target.partition("#")[0] for target in targets if "://" not in target and not target.startswith("#")
-    ]
+    return [target.partition("#")[0] for target in targets if "://" not in target and not target.startswith("#")]

@@ -85,9 +85,7 @@ def status(arguments: argparse.Namespace) -> Answer:
         for item in processes
     ]
     deployed = [f"local stack {item['stack']} ({item['engine']} engine)" for item in stacks]
-    return Answer(
-        document={"emulators": processes, "stacks": stacks}, text="\n".join([table(rows), *deployed])
-    )
+    return Answer(document={"emulators": processes, "stacks": stacks}, text="\n".join([table(rows), *deployed]))
 
 
 def stop(arguments: argparse.Namespace) -> Answer:

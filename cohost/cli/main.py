@@ -98,9 +98,7 @@ def _command(
     made: argparse.ArgumentParser = commands.add_parser(name, help=help_text, description=help_text)
     if stack:
         made.add_argument("stack", metavar="STACK", help="the stack's name, as in Pulumi.STACK.yaml")
-    made.add_argument(
-        "--json", action="store_true", help="print one JSON document, everything else to stderr"
-    )
+    made.add_argument("--json", action="store_true", help="print one JSON document, everything else to stderr")
     made.add_argument(
         "-C",
         dest="root",
@@ -126,9 +124,7 @@ def _life_cycle_commands(commands: Any) -> None:
         made = _command(commands, name, handler, help_text, stack=True, operation=name)
         made.add_argument("--engine", choices=("embedded", "pulumi"), help="who runs the program")
         if name != "output":
-            made.add_argument(
-                "--parallel", type=int, default=16, metavar="N", help="resources at once (default: 16)"
-            )
+            made.add_argument("--parallel", type=int, default=16, metavar="N", help="resources at once (default: 16)")
 
 
 def _serving_commands(commands: Any, *, local: bool) -> None:
@@ -151,9 +147,7 @@ def _catalog_commands(commands: Any) -> None:
     add.add_argument("--name", required=True, metavar="N", help="what callers will ask for")
     add.add_argument("--owner", default="unassigned", metavar="TEAM", help="who answers for it")
     for made in (validate, add):
-        made.add_argument(
-            "--catalog", type=Path, metavar="FILE", help="default: model_artifacts/catalog.yaml"
-        )
+        made.add_argument("--catalog", type=Path, metavar="FILE", help="default: model_artifacts/catalog.yaml")
 
 
 def _emulator_commands(commands: Any) -> None:

@@ -27,23 +27,23 @@ class PredictionError(CohostError):
         self.retry = retry
 
 
-class UnknownModel(PredictionError):  # noqa: N818
+class UnknownModel(PredictionError):
     """No model of this name, or none at this version, is served."""
 
 
-class ModelNotReady(PredictionError):  # noqa: N818
+class ModelNotReady(PredictionError):
     """The model was still being downloaded or loaded when the deadline came."""
 
 
-class BadInput(PredictionError):  # noqa: N818
+class BadInput(PredictionError):
     """The model does not take these inputs; the message names what it expects."""
 
 
-class Throttled(PredictionError):  # noqa: N818
+class Throttled(PredictionError):
     """The platform was still limiting the rate of calls when the deadline came."""
 
 
-class AccessDenied(PredictionError):  # noqa: N818
+class AccessDenied(PredictionError):
     """The credentials are missing, expired, or may not call this model."""
 
 

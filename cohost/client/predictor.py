@@ -50,9 +50,7 @@ class Predictor:
             if not isinstance(outputs.get(name), str)
         ]
         if not problems and outputs["platform"] != "aws":
-            problems = [
-                Problem("stack outputs", "platform", f"is {outputs['platform']!r}; only 'aws' is known")
-            ]
+            problems = [Problem("stack outputs", "platform", f"is {outputs['platform']!r}; only 'aws' is known")]
         if problems:
             raise InputError(problems)
         store = open_store(outputs["store"], region=outputs["region"])

@@ -76,14 +76,10 @@ class SageMakerTransport:
             UnknownModel: `version` is no digest.
         """
         if not is_digest(version):
-            raise UnknownModel(
-                f"version {version!r} of {model!r} is not an artifact's digest (64 hex digits)"
-            )
+            raise UnknownModel(f"version {version!r} of {model!r} is not an artifact's digest (64 hex digits)")
         return target(model, version)
 
-    def infer(
-        self, target: str, inputs: Arrays, *, timeout: float = DEFAULT_TIMEOUT
-    ) -> dict[str, NDArray[Any]]:
+    def infer(self, target: str, inputs: Arrays, *, timeout: float = DEFAULT_TIMEOUT) -> dict[str, NDArray[Any]]:
         """See `Transport.infer`; `target` is a TargetModel. While SageMaker loads the model, it waits."""
         body, header_size = encode(inputs)
         headers = {
@@ -110,9 +106,7 @@ def _error(reply: Reply, target: str) -> PredictionError:
     """The error of a response, with `retry` where SageMaker's own words say to try again."""
     document = _document(reply.body)
     code = _code(reply, document)
-    message = str(
-        document.get("message") or document.get("Message") or reply.body[:500].decode(errors="replace")
-    )
+    message = str(document.get("message") or document.get("Message") or reply.body[:500].decode(errors="replace"))
     words = f"{code}: {message}"
     if code == "ModelNotReadyException":
         return ModelNotReady(f"{target}: {words}", retry=Retry.UNTIL_DEADLINE)
@@ -168,7 +162,5 @@ def _code(reply: Reply, document: dict[str, Any]) -> str:
     """
     code = reply.headers.get("x-amzn-ErrorType") or document.get("code") or document.get("__type")
     if not code:
-        return {429: "ThrottlingException", 503: "ServiceUnavailable"}.get(
-            reply.status, f"HTTP {reply.status}"
-        )
+        return {429: "ThrottlingException", 503: "ServiceUnavailable"}.get(reply.status, f"HTTP {reply.status}")
     return str(code).partition(":")[0].rpartition("#")[2]

@@ -58,9 +58,7 @@ class AwsRuntime:
         from botocore.exceptions import BotoCoreError
 
         if self._credentials is None:
-            raise AccessDenied(
-                "no AWS credentials in the environment, the configuration files or the instance"
-            )
+            raise AccessDenied("no AWS credentials in the environment, the configuration files or the instance")
         request: Any = AWSRequest(method, self.url + path, headers=dict(headers), data=body)
         try:
             frozen = self._credentials.get_frozen_credentials()

@@ -8,7 +8,6 @@ question), `truth` (what each row really is) and `labels` (names of class number
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -140,15 +139,13 @@ def _tensors(items: Any, key: str, where: str, problems: list[Problem]) -> tuple
 
 
 def _tensor(item: Any, key: str, where: str, problems: list[Problem]) -> Tensor | None:
-    missing = (
-        [name for name in ("name", "datatype", "shape", "data") if name not in item] if _is_map(item) else []
-    )
-    if not _is_map(item) or missing:
-        needs = "must be an object with name, datatype, shape and data"
-        problems.append(Problem(where, key, needs + (f"; lacks {', '.join(missing)}" if missing else "")))
+    needed = ("name", "datatype", "shape", "data")
+    missing = [name for name in needed if name not in item] if isinstance(item, dict) else needed
+    if missing:
+        problems.append(Problem(where, key, f"must be an object; it lacks {', '.join(missing)}"))
         return None
     kind, shape = item["datatype"], item["shape"]
-    if kind not in DATATYPES:
+    if not isinstance(kind, str) or kind not in DATATYPES:
         problems.append(
             Problem(where, f"{key}.datatype", f"is {kind!r}; must be one of {', '.join(sorted(DATATYPES))}")
         )
@@ -161,10 +158,6 @@ def _tensor(item: Any, key: str, where: str, problems: list[Problem]) -> Tensor 
     except (ValueError, TypeError, OverflowError) as error:
         problems.append(Problem(where, f"{key}.data", f"does not fit {kind} {shape}: {error}"))
         return None
-
-
-def _is_map(item: Any) -> bool:
-    return isinstance(item, Mapping)
 
 
 def _tolerance(value: Any, where: str, problems: list[Problem]) -> float:

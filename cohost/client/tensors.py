@@ -103,7 +103,7 @@ def decode(body: bytes, header_size: int | None) -> dict[str, NDArray[Any]]:
             outputs[tensor["name"]] = _from_binary(tensor["datatype"], chunk).reshape(tensor["shape"])
             offset += size
         return outputs
-    except (ValueError, KeyError, TypeError, AttributeError, struct.error) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, struct.error) as error:
         raise ServerError(f"not a response of the V2 protocol: {error!r}: {body[:200]!r}") from error
 
 

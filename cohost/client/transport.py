@@ -33,9 +33,7 @@ T = TypeVar("T")
 class Transport(Protocol):
     """A platform that serves models. All methods may be called from many threads."""
 
-    def infer(
-        self, target: str, inputs: Arrays, *, timeout: float = DEFAULT_TIMEOUT
-    ) -> dict[str, NDArray[Any]]:
+    def infer(self, target: str, inputs: Arrays, *, timeout: float = DEFAULT_TIMEOUT) -> dict[str, NDArray[Any]]:
         """The outputs of one call, retried where the platform says so.
 
         Args:
@@ -94,9 +92,7 @@ class Connections:
         manager = urllib3.ProxyManager(proxy, **options) if proxy else urllib3.PoolManager(**options)
         self._pool = manager.connection_from_url(url)
 
-    def send(
-        self, method: str, path: str, *, body: bytes | None, headers: Mapping[str, str], timeout: float
-    ) -> Reply:
+    def send(self, method: str, path: str, *, body: bytes | None, headers: Mapping[str, str], timeout: float) -> Reply:
         """Sends one request, once.
 
         Raises:

@@ -33,18 +33,14 @@ class TritonTransport:
         """Always fails: one server's versions are not this project's artifacts."""
         raise UnknownModel(f"a plain Triton server serves no version but the active one of {model!r}")
 
-    def infer(
-        self, target: str, inputs: Arrays, *, timeout: float = DEFAULT_TIMEOUT
-    ) -> dict[str, NDArray[Any]]:
+    def infer(self, target: str, inputs: Arrays, *, timeout: float = DEFAULT_TIMEOUT) -> dict[str, NDArray[Any]]:
         """See `Transport.infer`."""
         body, header_size = encode(inputs)
         headers = {"Content-Type": "application/octet-stream", _HEADER_SIZE: str(header_size)}
         path = f"{self._path}/v2/models/{quote(target, safe='')}"
 
         def attempt(seconds: float) -> dict[str, NDArray[Any]]:
-            reply = self._connections.send(
-                "POST", f"{path}/infer", body=body, headers=headers, timeout=seconds
-            )
+            reply = self._connections.send("POST", f"{path}/infer", body=body, headers=headers, timeout=seconds)
             if reply.status == 200:
                 size = reply.headers.get(_HEADER_SIZE)
                 return decode(reply.body, int(size) if size else None)

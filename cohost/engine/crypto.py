@@ -54,9 +54,7 @@ class Crypter:
     def encrypt(self, value: Any) -> str:
         """The value as base64 text."""
         nonce = os.urandom(_NONCE_BYTES)
-        return base64.b64encode(
-            nonce + self._cipher.encrypt(nonce, json.dumps(value).encode(), None)
-        ).decode()
+        return base64.b64encode(nonce + self._cipher.encrypt(nonce, json.dumps(value).encode(), None)).decode()
 
     def decrypt(self, text: str) -> Any:
         """The value back.

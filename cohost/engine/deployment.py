@@ -21,8 +21,8 @@ from cohost.engine.state import Journal, ResourceState, dependents, now
 from cohost.engine.values import UNKNOWN, Properties, Secret, changed_keys, secret
 
 
-class Stopped(Exception):  # noqa: N818 - no error of its own: the deployment has ended, by failure or by request
-    """Nothing more is begun; the reason is reported already."""
+class Stopped(Exception):
+    """The deployment has ended, by failure or by request; the reason is reported already."""
 
 
 class Deployment:
@@ -32,9 +32,7 @@ class Deployment:
         stop: Set when nothing more may begin.
     """
 
-    def __init__(
-        self, journal: Journal, registry: Registry, report: Reporter, *, preview: bool, parallel: int
-    ) -> None:
+    def __init__(self, journal: Journal, registry: Registry, report: Reporter, *, preview: bool, parallel: int) -> None:
         self.journal = journal
         self.registry = registry
         self.report = report
@@ -101,17 +99,13 @@ class Deployment:
         urn = goal.state.urn
         with self._planning:
             if urn in self._seen:
-                raise self._reject(
-                    goal.state, f"Duplicate resource URN {urn!r}; try giving it a unique name", "create"
-                )
+                raise self._reject(goal.state, f"Duplicate resource URN {urn!r}; try giving it a unique name", "create")
             self._seen.add(urn)
             olds = {r.urn: r for r in self.journal.old() if not r.delete}
             for candidate in (urn, *goal.aliases):
                 if candidate in olds and (candidate == urn or candidate not in self._seen):
                     old = olds[candidate]
-                    return (
-                        self._take_over(old, urn) if candidate != urn else old
-                    ), candidate in self._deleted
+                    return (self._take_over(old, urn) if candidate != urn else old), candidate in self._deleted
             return None, False
 
     def _take_over(self, old: ResourceState, urn: str) -> ResourceState:
@@ -183,9 +177,7 @@ class Deployment:
             raise self._reject(new, "; ".join(failures))
         return replace(new, inputs=inputs)
 
-    def _change(
-        self, goal: Goal, provider: Provider, old: ResourceState, new: ResourceState
-    ) -> ResourceState:
+    def _change(self, goal: Goal, provider: Provider, old: ResourceState, new: ResourceState) -> ResourceState:
         if new.deleted_with and new.deleted_with in self._replaced:
             diff = Diff(changed=True, replace=True, keys=("deletedWith",), paths=("deletedWith",))
         else:
@@ -233,9 +225,7 @@ class Deployment:
         self.report.done(op, made, diff)
         return made
 
-    def _update(
-        self, provider: Provider, old: ResourceState, new: ResourceState, diff: Diff
-    ) -> ResourceState:
+    def _update(self, provider: Provider, old: ResourceState, new: ResourceState, diff: Diff) -> ResourceState:
         new = replace(new, id=old.id, created=old.created)
         with self._mutation("updating", "update", new):
             try:
@@ -259,9 +249,7 @@ class Deployment:
                 raise self._reject(new, message, "replace")
             self.report.failed("replace", new, message)
         if new.import_id:
-            raise self._reject(
-                new, "is imported and would be replaced; remove the option import first", "replace"
-            )
+            raise self._reject(new, "is imported and would be replaced; remove the option import first", "replace")
         new = self._checked(provider, new, None, goal.state.inputs)
         delete_first = goal.delete_before_replace
         if delete_first is None:
@@ -279,18 +267,14 @@ class Deployment:
         """Old resources, not yet named by the program, that the replacement of `root` would replace too."""
         replaced = {root.urn}
         found: list[ResourceState] = []
-        candidates = [
-            r for r in self.journal.old() if not r.delete and (r is root or r.urn not in self._seen)
-        ]
+        candidates = [r for r in self.journal.old() if not r.delete and (r is root or r.urn not in self._seen)]
         for resource in dependents(replaced, candidates):
             if self._would_be_replaced(resource, replaced):
                 replaced.add(resource.urn)
                 found.append(resource)
         for resource in found:
             if resource.protect:
-                raise self._reject(
-                    root, f"cannot be replaced: {resource.urn} goes with it and is protected", "replace"
-                )
+                raise self._reject(root, f"cannot be replaced: {resource.urn} goes with it and is protected", "replace")
         return found
 
     def _would_be_replaced(self, resource: ResourceState, replaced: set[str]) -> bool:
@@ -320,9 +304,7 @@ class Deployment:
         if old.custom and not old.is_provider and not old.retain_on_delete and old.deleted_with not in others:
             self.registry.named(old.provider).delete(old)
 
-    def _import(
-        self, goal: Goal, old: ResourceState | None, new: ResourceState, provider: Provider
-    ) -> ResourceState:
+    def _import(self, goal: Goal, old: ResourceState | None, new: ResourceState, provider: Provider) -> ResourceState:
         with self._mutation("importing", "import", new):
             found = provider.read(replace(new, inputs={}, id=""), new.import_id)
             if not found.id:
@@ -339,9 +321,7 @@ class Deployment:
         diff = provider.diff(taken, new.inputs, new.ignore_changes)
         diff = _with_option(diff, new.replace_on_changes, bool(taken.init_errors))
         if diff.replace:
-            raise self._reject(
-                new, "would be replaced by this program; make its inputs those of the import", "import"
-            )
+            raise self._reject(new, "would be replaced by this program; make its inputs those of the import", "import")
         if diff.changed:
             return self._update(provider, taken, new, diff)
         return taken

@@ -87,9 +87,7 @@ def parse_goal(
         inputs=from_struct(request.object),
         parent=request.parent,
         dependencies=tuple(sorted(request.dependencies)),
-        property_dependencies={
-            k: tuple(sorted(v.urns)) for k, v in sorted(request.propertyDependencies.items())
-        },
+        property_dependencies={k: tuple(sorted(v.urns)) for k, v in sorted(request.propertyDependencies.items())},
         protect=request.protect,
         retain_on_delete=request.retainOnDelete,
         deleted_with=request.deletedWith,
@@ -125,7 +123,7 @@ def _seconds(text: str) -> float:
     parts = re.findall(r"([\d.]+)(ns|us|µs|ms|h|m|s)", text)
     if not parts or "".join(number + unit for number, unit in parts) != text:
         raise Refused(f"{text!r} is no duration (expected the form 1h30m)")
-    seconds = sum(float(number) * _UNITS[unit] for number, unit in parts)
+    seconds = sum((float(number) * _UNITS[unit] for number, unit in parts), 0.0)
     return int(seconds) if seconds.is_integer() else seconds
 
 
@@ -138,9 +136,7 @@ def _aliases(
     ]
     parent_was = former.get(request.parent)
     if parent_was is not None:
-        urns.extend(
-            _inherited(urn, request.parent, parent_was) for urn in [_own(request, stack, project), *urns]
-        )
+        urns.extend(_inherited(urn, request.parent, parent_was) for urn in [_own(request, stack, project), *urns])
     return urns
 
 

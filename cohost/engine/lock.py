@@ -25,9 +25,7 @@ def exclusive(state: Path) -> Iterator[None]:
         except BlockingIOError:
             file.seek(0)
             holder = file.read().strip() or "unknown"
-            raise CohostError(
-                f"another run (process {holder}) is changing this stack; wait for it to end"
-            ) from None
+            raise CohostError(f"another run (process {holder}) is changing this stack; wait for it to end") from None
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()

@@ -48,7 +48,7 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer):
         self._deployment = deployment
         self._parallel = parallel
 
-    def GetDeploymentInfo(self, request: Any, context: grpc.ServicerContext) -> resource_pb2.DeploymentInfo:  # noqa: N802, D102
+    def GetDeploymentInfo(self, request: Any, context: grpc.ServicerContext) -> resource_pb2.DeploymentInfo:
         return resource_pb2.DeploymentInfo(
             project=self._stack.project,
             stack=self._stack.name,
@@ -60,14 +60,10 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer):
             supportedFeatures=_FEATURES.values(),
         )
 
-    def SupportsFeature(
-        self, request: Any, context: grpc.ServicerContext
-    ) -> resource_pb2.SupportsFeatureResponse:  # noqa: N802, D102
+    def SupportsFeature(self, request: Any, context: grpc.ServicerContext) -> resource_pb2.SupportsFeatureResponse:
         return resource_pb2.SupportsFeatureResponse(hasSupport=request.id in _FEATURES)
 
-    def RegisterResource(  # noqa: N802, D102
-        self, request: Any, context: grpc.ServicerContext
-    ) -> resource_pb2.RegisterResourceResponse:
+    def RegisterResource(self, request: Any, context: grpc.ServicerContext) -> resource_pb2.RegisterResourceResponse:
         try:
             goal = parse_goal(request, self._stack.name, self._stack.project, self._deployment.former)
             made = self._deployment.register(goal)
@@ -79,20 +75,18 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer):
             urn=made.urn, id=made.id, object=to_struct(made.outputs if made.custom else made.inputs)
         )
 
-    def RegisterResourceOutputs(self, request: Any, context: grpc.ServicerContext) -> empty_pb2.Empty:  # noqa: N802, D102
+    def RegisterResourceOutputs(self, request: Any, context: grpc.ServicerContext) -> empty_pb2.Empty:
         self._deployment.outputs(request.urn, from_struct(request.outputs))
         return empty_pb2.Empty()
 
-    def Invoke(self, request: Any, context: grpc.ServicerContext) -> resource_pb2.ResourceInvokeResponse:  # noqa: N802, D102
+    def Invoke(self, request: Any, context: grpc.ServicerContext) -> resource_pb2.ResourceInvokeResponse:
         registry = self._deployment.registry
         try:
             if request.provider:
                 provider = registry.named(request.provider)
             else:
                 _, provider = registry.default(request.tok.split(":", 1)[0], request.version)
-            call = provider_pb2.InvokeRequest(
-                tok=request.tok, args=request.args, preview=self._deployment.preview
-            )
+            call = provider_pb2.InvokeRequest(tok=request.tok, args=request.args, preview=self._deployment.preview)
             answer = provider.invoke(call)
         except ProviderError as error:
             context.abort(grpc.StatusCode.UNKNOWN, f"invoke of {request.tok}: {error}")
@@ -100,16 +94,16 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer):
         getattr(response, "return").CopyFrom(getattr(answer, "return"))
         return response
 
-    def ReadResource(self, request: Any, context: grpc.ServicerContext) -> NoReturn:  # noqa: N802, D102
+    def ReadResource(self, request: Any, context: grpc.ServicerContext) -> NoReturn:
         self._refuse(context, f"{request.type} {request.name}: the embedded engine does not support get()")
 
-    def Call(self, request: Any, context: grpc.ServicerContext) -> NoReturn:  # noqa: N802, D102
+    def Call(self, request: Any, context: grpc.ServicerContext) -> NoReturn:
         self._refuse(context, f"{request.tok}: the embedded engine does not support method calls")
 
-    def RegisterPackage(self, request: Any, context: grpc.ServicerContext) -> NoReturn:  # noqa: N802, D102
+    def RegisterPackage(self, request: Any, context: grpc.ServicerContext) -> NoReturn:
         self._refuse(context, f"{request.name}: the embedded engine does not support parameterized packages")
 
-    def SignalAndWaitForShutdown(self, request: Any, context: grpc.ServicerContext) -> empty_pb2.Empty:  # noqa: N802, D102
+    def SignalAndWaitForShutdown(self, request: Any, context: grpc.ServicerContext) -> empty_pb2.Empty:
         return empty_pb2.Empty()
 
     def _refuse(self, context: grpc.ServicerContext, message: str) -> NoReturn:
@@ -126,7 +120,7 @@ class EngineService(engine_pb2_grpc.EngineServicer):
         self._report = report
         self._deployment = deployment
 
-    def Log(self, request: Any, context: grpc.ServicerContext) -> empty_pb2.Empty:  # noqa: N802, D102
+    def Log(self, request: Any, context: grpc.ServicerContext) -> empty_pb2.Empty:
         severity = _SEVERITIES.get(request.severity, "info")
         if severity != "error":
             self._report.log(severity, request.message, request.urn, ephemeral=request.ephemeral)
@@ -135,18 +129,14 @@ class EngineService(engine_pb2_grpc.EngineServicer):
             self._report.error(request.message.strip(), request.urn or self._report.root)
         return empty_pb2.Empty()
 
-    def GetRootResource(
-        self, request: Any, context: grpc.ServicerContext
-    ) -> engine_pb2.GetRootResourceResponse:  # noqa: N802, D102
+    def GetRootResource(self, request: Any, context: grpc.ServicerContext) -> engine_pb2.GetRootResourceResponse:
         return engine_pb2.GetRootResourceResponse(urn=self._report.root)
 
-    def SetRootResource(
-        self, request: Any, context: grpc.ServicerContext
-    ) -> engine_pb2.SetRootResourceResponse:  # noqa: N802, D102
+    def SetRootResource(self, request: Any, context: grpc.ServicerContext) -> engine_pb2.SetRootResourceResponse:
         self._report.root = request.urn
         return engine_pb2.SetRootResourceResponse()
 
-    def RequirePulumiVersion(  # noqa: N802, D102
+    def RequirePulumiVersion(
         self, request: Any, context: grpc.ServicerContext
     ) -> engine_pb2.RequirePulumiVersionResponse:
         return engine_pb2.RequirePulumiVersionResponse()

@@ -36,9 +36,7 @@ def parse(text: str) -> Path:
 
 def contains(pattern: Path, path: Path) -> bool:
     """Whether `path` is what `pattern` names or lies inside it."""
-    return len(pattern) <= len(path) and all(
-        want in ("*", part) for want, part in zip(pattern, path, strict=False)
-    )
+    return len(pattern) <= len(path) and all(want in ("*", part) for want, part in zip(pattern, path, strict=False))
 
 
 def any_contains(patterns: Iterable[str], path: str) -> bool:

@@ -17,9 +17,7 @@ _POLL_S: Final = 0.05
 _LAST_WORDS_S: Final = 5.0
 
 
-def run_program(
-    stack: Stack, deployment: Deployment, processes: Processes, address: str, parallel: int
-) -> bool:
+def run_program(stack: Stack, deployment: Deployment, processes: Processes, address: str, parallel: int) -> bool:
     """Runs the program to its end; whether it succeeded.
 
     Once the deployment has stopped, the program is given a moment to end by itself and is then ended.

@@ -9,7 +9,7 @@ import json
 import os
 import subprocess
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
@@ -174,9 +174,7 @@ class Provider:
         answer = self._optional(self._stub.GetPluginInfo, empty_pb2.Empty())
         return answer.version if answer is not None else ""
 
-    def check(
-        self, new: ResourceState, olds: Properties | None, news: Properties
-    ) -> tuple[dict[str, Any], list[str]]:
+    def check(self, new: ResourceState, olds: Properties | None, news: Properties) -> tuple[dict[str, Any], list[str]]:
         """The inputs as the provider completes them, and what is wrong with them."""
         answer = self._call(
             self._stub.Check,
@@ -328,20 +326,19 @@ def _start(
     return process, int(line)
 
 
-def _translate(error: grpc.RpcError, package: str) -> ProviderError:
-    details: Mapping[str, Any] = dict(error.trailing_metadata() or ())  # pyright: ignore[reportAttributeAccessIssue]
-    packed = details.get("grpc-status-details-bin")
+def _translate(error: Any, package: str) -> ProviderError:
+    packed = dict(error.trailing_metadata() or ()).get("grpc-status-details-bin")
     if packed:
         for detail in status_pb2.Status.FromString(packed).details:
             partial = provider_pb2.ErrorResourceInitFailed()
             if detail.Unpack(partial):
                 return InitError(partial)
-    if error.code() == grpc.StatusCode.UNAVAILABLE:  # pyright: ignore[reportAttributeAccessIssue]
-        return ProviderError(f"the process of provider {package} ended: {error.details()}")  # pyright: ignore
-    return ProviderError(error.details() or "no reason given")  # pyright: ignore[reportAttributeAccessIssue]
+    if error.code() == grpc.StatusCode.UNAVAILABLE:
+        return ProviderError(f"the process of provider {package} ended: {error.details()}")
+    return ProviderError(error.details() or "no reason given")
 
 
-def _names(resource: ResourceState) -> dict[str, str]:
+def _names(resource: ResourceState) -> dict[str, Any]:
     return {"urn": resource.urn, "name": resource.name, "type": resource.type}
 
 

@@ -35,11 +35,7 @@ class Registry:
         Raises:
             ProviderError: The stack has no launch for the package, or the provider refuses its configuration.
         """
-        name = (
-            f"default_{version.replace('.', '_').replace('-', '_').replace('+', '_')}"
-            if version
-            else "default"
-        )
+        name = f"default_{version.replace('.', '_').replace('-', '_').replace('+', '_')}" if version else "default"
         urn = self._urn(package, name)
 
         def make() -> tuple[str, Provider]:
@@ -65,9 +61,7 @@ class Registry:
         """
         package = new.type.removeprefix(PROVIDER_PREFIX)
         if has_unknown(new.inputs):
-            raise ProviderError(
-                "a provider whose configuration is unknown in the preview is not supported here"
-            )
+            raise ProviderError("a provider whose configuration is unknown in the preview is not supported here")
         provider, opened = self._open(new.urn, package, new.inputs, old)
         ref = f"{opened.urn}::{opened.id}"
         self._once(ref, lambda: (ref, provider))
@@ -109,9 +103,7 @@ class Registry:
             futures = list(self._futures.values())
         return [f.result()[1] for f in futures if f.done() and f.exception() is None]
 
-    def _open(
-        self, urn: str, package: str, inputs: Any, old: ResourceState | None
-    ) -> tuple[Provider, ResourceState]:
+    def _open(self, urn: str, package: str, inputs: Any, old: ResourceState | None) -> tuple[Provider, ResourceState]:
         launch = self._stack.providers.get(package)
         if launch is None:
             raise ProviderError(

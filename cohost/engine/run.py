@@ -64,9 +64,7 @@ def execute(
     pending = tuple(f"{p.kind} {p.resource.urn}" for p in journal.pending())
     error = "\n".join(report.errors) or None
     duration = time.monotonic() - began
-    return Result(
-        operation, report.summary(), tuple(report.changes), outputs, secret, error, duration, pending
-    )
+    return Result(operation, report.summary(), tuple(report.changes), outputs, secret, error, duration, pending)
 
 
 def read_outputs(stack: Stack) -> tuple[Mapping[str, Any], frozenset[str]]:
@@ -97,9 +95,7 @@ def _operate(
         if succeeded and not deployment.stop.is_set():
             delete_all(deployment, deployment.journal.old(), parallel)
     if deployment.step_failed:
-        root = next(
-            (r.urn for r in deployment.journal.resources() if r.type == STACK_TYPE), deployment.report.root
-        )
+        root = next((r.urn for r in deployment.journal.resources() if r.type == STACK_TYPE), deployment.report.root)
         deployment.report.log("error", f"{operation} failed", root)
 
 

@@ -33,9 +33,7 @@ def _run(settings: dict[str, str | int | bool]) -> int:
     program = str(root / "__main__.py")
     sys.path.insert(0, str(root))
     sys.argv = [program]
-    pulumi.runtime.set_all_config(
-        pulumi.runtime.get_config_env(), pulumi.runtime.get_config_secret_keys_env()
-    )
+    pulumi.runtime.set_all_config(pulumi.runtime.get_config_env(), pulumi.runtime.get_config_secret_keys_env())
     pulumi.runtime.configure(pulumi.runtime.Settings(**settings))  # pyright: ignore[reportArgumentType]
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)

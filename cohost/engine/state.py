@@ -82,8 +82,7 @@ def now() -> str:
 
 
 _KEYS: Final = {
-    f.name: "".join(p.title() if i else p for i, p in enumerate(f.name.split("_")))
-    for f in fields(ResourceState)
+    f.name: "".join(p.title() if i else p for i, p in enumerate(f.name.split("_"))) for f in fields(ResourceState)
 }
 _KEYS["import_id"] = "importID"
 _ALWAYS: Final = {"urn", "type", "custom"}
@@ -123,9 +122,7 @@ def decode(document: Mapping[str, Any], crypter: Crypter) -> ResourceState:
             if name in ("inputs", "outputs"):
                 value = _decode_value(value, crypter)
             values[name] = tuple(value) if isinstance(value, list) else value
-    values["property_dependencies"] = {
-        k: tuple(v) for k, v in values.get("property_dependencies", {}).items()
-    }
+    values["property_dependencies"] = {k: tuple(v) for k, v in values.get("property_dependencies", {}).items()}
     return ResourceState(**values)
 
 

@@ -153,8 +153,6 @@ def changed_keys(old: Properties, new: Properties) -> tuple[str, ...]:
     before, after = reveal(old), reveal(new)
     return tuple(
         sorted(
-            key
-            for key in {*before, *after}
-            if before.get(key) != after.get(key) or (key in before) != (key in after)
+            key for key in {*before, *after} if before.get(key) != after.get(key) or (key in before) != (key in after)
         )
     )

@@ -35,9 +35,7 @@ class Process:
     session: int
 
 
-def spawn(
-    command: Sequence[str], *, cwd: Path, env: Mapping[str, str], stdout: Path, stderr: Path
-) -> Process:
+def spawn(command: Sequence[str], *, cwd: Path, env: Mapping[str, str], stdout: Path, stderr: Path) -> Process:
     """Starts a command detached from this terminal: a session of its own, no standard input.
 
     Args:

@@ -135,9 +135,7 @@ def environment(root: Path, *, region: str = DEFAULT_REGION) -> dict[str, str]:
     running = status(root)
     missing = [name for name in NAMES if name not in running]
     if missing:
-        raise CohostError(
-            f"the local cloud does not run ({', '.join(missing)}): start it with `cohost local up`"
-        )
+        raise CohostError(f"the local cloud does not run ({', '.join(missing)}): start it with `cohost local up`")
     credentials = json.loads((state_folder(root) / "credentials.json").read_text())
     sagemaker = running[SAGEMAKER].url
     return {

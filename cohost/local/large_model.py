@@ -71,8 +71,6 @@ def _embedding(name: str, table: np.ndarray) -> bytes:
         [tensor("embedding", TensorProto.FLOAT, ["batch", table.shape[1]])],
         [numpy_helper.from_array(table, "table"), numpy_helper.from_array(np.array([1], np.int64), "axis")],
     )
-    model = helper.make_model(
-        graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8, producer_name="cohost"
-    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8, producer_name="cohost")
     checker.check_model(model)
     return model.SerializeToString(deterministic=True)

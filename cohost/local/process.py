@@ -39,20 +39,14 @@ kill -KILL 0
 def parser(description: str) -> argparse.ArgumentParser:
     """Returns a parser with what every emulator takes: `--state` (a folder) and `--port` (0 = any free)."""
     arguments = argparse.ArgumentParser(description=description)
-    arguments.add_argument(
-        "--state", type=Path, required=True, metavar="DIR", help="folder that outlives the process"
-    )
-    arguments.add_argument(
-        "--port", type=int, default=0, metavar="N", help="port on 127.0.0.1; 0 = any free one"
-    )
+    arguments.add_argument("--state", type=Path, required=True, metavar="DIR", help="folder that outlives the process")
+    arguments.add_argument("--port", type=int, default=0, metavar="N", help="port on 127.0.0.1; 0 = any free one")
     return arguments
 
 
 def log_to_stderr(level: int = logging.INFO) -> None:
     """Sends this process's log to standard error, standard output being the ready line's."""
-    logging.basicConfig(
-        stream=sys.stderr, level=level, format="%(asctime)s %(levelname)s %(name)s %(message)s"
-    )
+    logging.basicConfig(stream=sys.stderr, level=level, format="%(asctime)s %(levelname)s %(name)s %(message)s")
 
 
 def announce(port: int) -> None:

@@ -36,9 +36,7 @@ _POLL_SECONDS: Final = 0.1
 _CANCEL_SECONDS: Final = 60.0
 
 
-def execute(
-    stack: Stack, operation: Operation, *, on_event: Callable[[Event], None], parallel: int = 16
-) -> Result:
+def execute(stack: Stack, operation: Operation, *, on_event: Callable[[Event], None], parallel: int = 16) -> Result:
     """Runs one operation with the `pulumi` command found in PATH.
 
     Raises:
@@ -87,9 +85,7 @@ def read_outputs(stack: Stack) -> tuple[Mapping[str, Any], frozenset[str]]:
     return values, secret
 
 
-def _outputs_after(
-    stack: Stack, operation: Operation, recorder: Recorder
-) -> tuple[Mapping[str, Any], frozenset[str]]:
+def _outputs_after(stack: Stack, operation: Operation, recorder: Recorder) -> tuple[Mapping[str, Any], frozenset[str]]:
     if operation is Operation.PREVIEW:
         return recorder.previewed_outputs(), frozenset()
     return ({}, frozenset()) if operation is Operation.DESTROY else read_outputs(stack)

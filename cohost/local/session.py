@@ -82,9 +82,7 @@ def open_stack(root: Path, name: str, wanted: Engine | None = None) -> LocalStac
         raise InputError([Problem(file, f"{config.project}:platform", f'{said}; the local cloud is "aws"')])
     made_by = _made_by(root, name)
     if wanted and made_by and wanted != made_by:
-        message = (
-            f"the local stack {name} was made by the {made_by} engine, which keeps it until it is destroyed"
-        )
+        message = f"the local stack {name} was made by the {made_by} engine, which keeps it until it is destroyed"
         raise InputError([Problem("", "--engine", message)])
     return LocalStack(root=root, config=config, engine=made_by or wanted or Engine.EMBEDDED)
 
@@ -157,9 +155,7 @@ def _describe(stack: LocalStack) -> engine.Stack:
     # The outputs of a stack can be read while the emulators are down.
     up = len(emulators.status(stack.root)) == len(emulators.NAMES)
     cloud = emulators.environment(stack.root, region=stack.region) if up else {}
-    variables = {
-        name: value for name, value in emulators.isolated(os.environ).items() if "PULUMI" not in name
-    } | cloud
+    variables = {name: value for name, value in emulators.isolated(os.environ).items() if "PULUMI" not in name} | cloud
     return engine.Stack(
         project=stack.config.project,
         name=stack.name,
@@ -167,12 +163,8 @@ def _describe(stack: LocalStack) -> engine.Stack:
         config=stack.config.values,
         secret_keys=stack.config.secret_keys,
         providers={
-            "aws": Launch(
-                command=(sys.executable, "-m", "cohost.local.aws_provider"), cwd=stack.root, env=variables
-            ),
-            "cohost": Launch(
-                command=(sys.executable, "__main__.py"), cwd=stack.root / "provider", env=variables
-            ),
+            "aws": Launch(command=(sys.executable, "-m", "cohost.local.aws_provider"), cwd=stack.root, env=variables),
+            "cohost": Launch(command=(sys.executable, "__main__.py"), cwd=stack.root / "provider", env=variables),
         },
         state=stack.folder / "state.json",
         passphrase=_passphrase(stack),
@@ -208,7 +200,5 @@ def _lock(stack: LocalStack) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise CohostError(
-                f"another command is working on the local stack {stack.name}; wait for it"
-            ) from None
+            raise CohostError(f"another command is working on the local stack {stack.name}; wait for it") from None
         yield

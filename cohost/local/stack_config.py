@@ -20,7 +20,7 @@ from cohost.errors import InputError, Problem
 PROJECT_FILE: Final = "Pulumi.yaml"
 _STACK_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 # Folders of .cohost/ that are no stack's.
-_RESERVED: Final = frozenset({"emulators", "demo"})
+_RESERVED: Final = frozenset({"emulators", "cache", "demo"})
 
 
 @dataclass(frozen=True)
@@ -55,9 +55,7 @@ def find_root(start: Path) -> Path:
     for folder in (start, *start.parents):
         if (folder / PROJECT_FILE).is_file():
             return folder
-    raise InputError(
-        [Problem(str(start), "", f"no {PROJECT_FILE} here or above; name the project's folder with -C")]
-    )
+    raise InputError([Problem(str(start), "", f"no {PROJECT_FILE} here or above; name the project's folder with -C")])
 
 
 def stack_file(root: Path, stack: str) -> Path:
@@ -75,9 +73,7 @@ def load(root: Path, stack: str) -> StackConfig:
         raise InputError([Problem("", "STACK", f"{stack!r} cannot name a stack; letters, digits, - _ . can")])
     if not stack_file(root, stack).is_file():
         known = ", ".join(sorted(file.name.split(".")[1] for file in root.glob("Pulumi.*.yaml"))) or "none"
-        raise InputError(
-            [Problem(stack_file(root, stack).name, "", f"not found; stacks of this project: {known}")]
-        )
+        raise InputError([Problem(stack_file(root, stack).name, "", f"not found; stacks of this project: {known}")])
     project_text = _mapping(root / PROJECT_FILE)
     project = str(project_text.get("name", ""))
     entries = [
@@ -127,18 +123,14 @@ def _holds_ciphertext(value: Any) -> bool:
 
 
 def _encrypted(file: str, key: str) -> Problem:
-    return Problem(
-        file, key, "is encrypted for the real stack; a local stack needs a stack file with a plain value"
-    )
+    return Problem(file, key, "is encrypted for the real stack; a local stack needs a stack file with a plain value")
 
 
 def _mapping(file: Path) -> Mapping[str, Any]:
     try:
         content = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InputError(
-            [Problem(file.name, "", f"cannot be read: {' '.join(str(error).split())}")]
-        ) from None
+        raise InputError([Problem(file.name, "", f"cannot be read: {' '.join(str(error).split())}")]) from None
     if not isinstance(content, Mapping) or not isinstance(content.get("config") or {}, Mapping):
         raise InputError([Problem(file.name, "", "is not a map of settings with a map `config`")])
     return content

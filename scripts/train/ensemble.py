@@ -33,9 +33,7 @@ def train() -> Trained:
     pca = PCA(COMPONENTS, whiten=True, random_state=0).fit(flat)
     network = MLPClassifier(hidden_layer_sizes=(48,), max_iter=1000, random_state=0)
     network.fit(pca.transform(flat).astype(np.float32), fit_truth)
-    classifier = export(
-        network, f"{NAME}-classifier", "components", COMPONENTS, ("label", "probabilities"), 10
-    )
+    classifier = export(network, f"{NAME}-classifier", "components", COMPONENTS, ("label", "probabilities"), 10)
     return Trained(
         name=NAME,
         owner="vision-team",
@@ -74,6 +72,4 @@ def _components(pca: PCA, image: tuple[int, ...]) -> onnx.ModelProto:
         ],
     )
     opsets = [helper.make_opsetid("", OPSETS[""])]
-    return helper.make_model(
-        graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="scripts.train"
-    )
+    return helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="scripts.train")

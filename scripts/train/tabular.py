@@ -56,9 +56,7 @@ RECIPES = (
         name="digits",
         owner="vision-team",
         load=datasets.load_digits,
-        estimator=make_pipeline(
-            MinMaxScaler(), MLPClassifier(hidden_layer_sizes=(64,), max_iter=1000, random_state=0)
-        ),
+        estimator=make_pipeline(MinMaxScaler(), MLPClassifier(hidden_layer_sizes=(64,), max_iter=1000, random_state=0)),
         input="pixels",
     ),
     Recipe(

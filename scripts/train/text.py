@@ -136,6 +136,4 @@ def _graph(vocabulary: list[str], weights: np.ndarray, subjects: list[str]) -> o
         constants,
     )
     opsets = [helper.make_opsetid(domain, version) for domain, version in OPSETS.items()]
-    return helper.make_model(
-        graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="scripts.train"
-    )
+    return helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="scripts.train")

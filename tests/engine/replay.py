@@ -44,9 +44,7 @@ def run_step(folder: Path, step: dict[str, Any]) -> dict[str, Any]:
     """Runs one step to its end; what was seen of it, without state and calls."""
     events: list[Event] = []
     refresh = "--refresh" in step.get("flags", ())
-    result = execute(
-        stack_of(folder), Operation(step["verb"]), on_event=events.append, parallel=1, refresh=refresh
-    )
+    result = execute(stack_of(folder), Operation(step["verb"]), on_event=events.append, parallel=1, refresh=refresh)
     summary = dict(result.summary)
     same = summary.pop("same")
     errored = {e.urn for e in events if e.status == "failed" or (e.kind == "log" and e.severity == "error")}

@@ -16,7 +16,13 @@ STACK_TYPE = "pulumi:pulumi:Stack"
 CALL_KEYS = ("method", "resource", "id", "olds", "oldInputs", "news", "inputs", "properties")
 KEPT = ("id", "inputs", "outputs", "initErrors", "protect", "retainOnDelete", "delete", "external")
 KEPT_OPTIONS = ("additionalSecretOutputs", "customTimeouts", "ignoreChanges", "replaceOnChanges")
-PAST = {"create": "created", "update": "updated", "delete": "deleted", "replace": "replaced", "import": "imported"}
+PAST = {
+    "create": "created",
+    "update": "updated",
+    "delete": "deleted",
+    "replace": "replaced",
+    "import": "imported",
+}
 SIGNS = {"create": "+ ", "update": "~ ", "delete": "- ", "replace": "+-", "import": "= "}
 
 

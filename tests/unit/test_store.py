@@ -45,7 +45,7 @@ def environment(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def bucket(environment: None) -> Iterator[str]:
-    client = boto3.client("s3")
+    client: Any = boto3.client("s3")
     client.create_bucket(Bucket=BUCKET)
     client.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
     yield BUCKET
@@ -126,9 +126,7 @@ def test_a_small_object_comes_back_as_it_was_written(store: S3Store) -> None:
 
 def test_keys_are_below_the_prefix(store: S3Store) -> None:
     store.put_bytes("models/a", b"1")
-    assert [row["Key"] for row in store.client.list_objects_v2(Bucket=BUCKET)["Contents"]] == [
-        "team/prod/models/a"
-    ]
+    assert [row["Key"] for row in store.client.list_objects_v2(Bucket=BUCKET)["Contents"]] == ["team/prod/models/a"]
     assert store.url == f"s3://{BUCKET}/team/prod"
 
 

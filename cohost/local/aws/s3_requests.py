@@ -50,6 +50,4 @@ def _listed(body: bytes) -> tuple[str, ...]:
         document = ElementTree.fromstring(body)
     except ElementTree.ParseError:
         return ()
-    return tuple(
-        element.text or "" for element in document.iter() if re.fullmatch(r"(\{.*\})?Key", element.tag)
-    )
+    return tuple(element.text or "" for element in document.iter() if re.fullmatch(r"(\{.*\})?Key", element.tag))

@@ -111,9 +111,7 @@ def on_loopback(binary: bytes) -> bytes:
             patched[tail + 6] = ord("1")
             found += 1
     if found != _FRONT_ENDS:
-        raise CohostError(
-            "this tritonserver would listen on every network interface: install nvidia-pytriton 0.7.0"
-        )
+        raise CohostError("this tritonserver would listen on every network interface: install nvidia-pytriton 0.7.0")
     return bytes(patched)
 
 

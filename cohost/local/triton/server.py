@@ -182,18 +182,13 @@ def _remove_containers(names: Iterable[str]) -> None:
         subprocess.run([docker, "rm", "-f", *found], capture_output=True, check=False)
 
 
-def _command(
-    folder: Path, repository: Path, port: int, mark: str
-) -> tuple[list[str], str | None, dict[str, str]]:
+def _command(folder: Path, repository: Path, port: int, mark: str) -> tuple[list[str], str | None, dict[str, str]]:
     """Returns command, container name if any, and variables: the wheel's Triton, or else the container's."""
     server = install.wheel()
     if server:
         triton = install.from_wheel(server, folder)
         flags = [f"--backend-directory={triton.backends}"]
-        flags += [
-            f"--backend-config={backend},shm-region-prefix-name={mark}"
-            for backend in ("python", "onnxruntime")
-        ]
+        flags += [f"--backend-config={backend},shm-region-prefix-name={mark}" for backend in ("python", "onnxruntime")]
         variables = {**triton.environment, "SAGEMAKER_MULTI_MODEL": "true"}
         return [*triton.command, *_flags(repository, port), *flags], None, variables
     docker = install.docker()

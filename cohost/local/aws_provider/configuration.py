@@ -1,0 +1,49 @@
+"""The provider's own configuration, and the refusal to reach anything but this machine."""
+
+from __future__ import annotations
+
+import json
+import threading
+import urllib.parse
+from collections.abc import Mapping
+from typing import Any, Final
+
+from cohost.errors import CohostError
+from cohost.local.aws_provider.resource import Session
+
+_ENDPOINT: Final = "AWS_ENDPOINT_URL"
+_LOOPBACK: Final = {"127.0.0.1", "localhost", "::1"}
+
+
+def session(given: Mapping[str, Any], environment: Mapping[str, str], cancelled: threading.Event) -> Session:
+    """Returns a configured provider.
+
+    Args:
+        given: The provider's configuration, its names with or without "aws:config:".
+        environment: Where the endpoints stand, and the region where the configuration has none.
+        cancelled: Set when the deployment is cancelled.
+
+    Raises:
+        CohostError: There is no region, or an endpoint that is not on this machine.
+    """
+    _require_loopback(environment)
+    options = {name.rpartition(":")[2]: value for name, value in given.items()}
+    region = options.get("region") or environment.get("AWS_REGION")
+    if not region:
+        raise CohostError("missing required configuration key aws:region: the region to work in")
+    return Session(region, _default_tags(options), cancelled)
+
+
+def _default_tags(options: Mapping[str, Any]) -> dict[str, str]:
+    given = options.get("defaultTags") or {}
+    parsed = json.loads(given) if isinstance(given, str) else given
+    return dict(parsed.get("tags") or {})
+
+
+def _require_loopback(environment: Mapping[str, str]) -> None:
+    endpoints = {name: url for name, url in environment.items() if name.startswith(_ENDPOINT) and url}
+    if _ENDPOINT not in endpoints:
+        raise CohostError(f"{_ENDPOINT} is not set: this provider serves the local emulators only")
+    for name, url in endpoints.items():
+        if urllib.parse.urlsplit(url).hostname not in _LOOPBACK:
+            raise CohostError(f"{name}={url}: this provider serves the local emulators only, on 127.0.0.1")

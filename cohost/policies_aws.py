@@ -1,0 +1,231 @@
+"""The policy documents of the stack on AWS, as plain data: who may do what, and under which conditions.
+
+Least privilege: no action has a wildcard; a resource is "*" only where the service knows nothing narrower, and
+the statement says so with its source. `SAR` stands for AWS's Service Authorization Reference.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+Document = Mapping[str, Any]
+Statement = dict[str, Any]
+
+OWNER_TAG: Final = "cohost:stack"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where the stack is.
+
+    Attributes:
+        partition: "aws", "aws-cn" or "aws-us-gov".
+        region: The region.
+        account: The account's number.
+    """
+
+    partition: str
+    region: str
+    account: str
+
+    def arn(self, service: str, resource: str) -> str:
+        """Returns the ARN of a resource of this region and account."""
+        return f"arn:{self.partition}:{service}:{self.region}:{self.account}:{resource}"
+
+    def iam(self, resource: str) -> str:
+        """Returns the ARN of an IAM resource, which has no region."""
+        return f"arn:{self.partition}:iam::{self.account}:{resource}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Vpc:
+    """Where in a VPC the containers run.
+
+    Attributes:
+        subnets: Ids of the subnets.
+        security_groups: Ids of the security groups.
+    """
+
+    subnets: Sequence[str]
+    security_groups: Sequence[str]
+
+
+def to_json(document: Document) -> str:
+    """Returns a document as the services take it; the same document always gives the same text."""
+    return json.dumps(document, separators=(",", ":"))
+
+
+def document(*statements: Statement | None) -> Document:
+    """Returns a policy of the statements that are not None."""
+    return {"Version": "2012-10-17", "Statement": [statement for statement in statements if statement]}
+
+
+def allow(
+    sid: str, actions: Sequence[str], resources: Sequence[str], condition: Mapping[str, Any] | None = None
+) -> Statement:
+    """Returns a statement that allows actions on resources."""
+    statement: Statement = {
+        "Sid": sid,
+        "Effect": "Allow",
+        "Action": list(actions),
+        "Resource": list(resources),
+    }
+    if condition:
+        statement["Condition"] = condition
+    return statement
+
+
+def tls_only(bucket_arn: str) -> Document:
+    """Returns the bucket policy that refuses every request that is not encrypted on its way."""
+    return document(
+        {
+            "Sid": "DenyInsecureTransport",
+            "Effect": "Deny",
+            "Principal": "*",
+            "Action": "s3:*",
+            "Resource": [bucket_arn, f"{bucket_arn}/*"],
+            "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+        }
+    )
+
+
+def sagemaker_trust(place: Place) -> Document:
+    """Returns who may take the execution role: SageMaker, on behalf of this account in this region.
+
+    The form of the ARN is fixed, its asterisk included. Source: SageMaker developer guide, "Cross-service confused
+    deputy prevention", section on inference.
+    """
+    return document(
+        {
+            "Sid": "SageMakerOfThisAccount",
+            "Effect": "Allow",
+            "Principal": {"Service": "sagemaker.amazonaws.com"},
+            "Action": "sts:AssumeRole",
+            "Condition": {
+                "StringEquals": {"aws:SourceAccount": place.account},
+                "ArnLike": {"aws:SourceArn": place.arn("sagemaker", "*")},
+            },
+        }
+    )
+
+
+def execution(
+    place: Place, *, bucket_arn: str, key_arn: str, endpoint: str, image_uri: str, vpc: Vpc | None
+) -> Document:
+    """Returns what the containers' role may do.
+
+    Source: SageMaker developer guide, "SageMaker AI roles", CreateModel permissions, and "multi-model endpoint
+    security" (`s3:ListBucket` on the bucket is demanded for multi-model).
+
+    Args:
+        place: Where the stack is.
+        bucket_arn: The store's bucket.
+        key_arn: The store's key.
+        endpoint: The endpoint's name.
+        image_uri: The serving image, whose repository may be pulled from.
+        vpc: The VPC's subnets and security groups; None outside a VPC.
+    """
+    log_group = place.arn("logs", f"log-group:/aws/sagemaker/Endpoints/{endpoint}")
+    return document(
+        allow("ReadArtifacts", ["s3:GetObject"], [f"{bucket_arn}/models/*"]),
+        allow(
+            "ListArtifacts",
+            ["s3:ListBucket"],
+            [bucket_arn],
+            {"StringLike": {"s3:prefix": ["models", "models/*"]}},
+        ),
+        allow("DecryptArtifacts", ["kms:Decrypt"], [key_arn], via_s3(place)),
+        # Knows no resource. Source: SAR, Amazon Elastic Container Registry.
+        allow("LogInToRegistry", ["ecr:GetAuthorizationToken"], ["*"]),
+        allow(
+            "PullImage",
+            ["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"],
+            [repository_arn(place, image_uri)],
+        ),
+        allow(
+            "WriteLogs",
+            ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"],
+            [log_group, f"{log_group}:*"],
+        ),
+        # Knows no resource, but the namespace. Source: SAR, Amazon CloudWatch.
+        allow(
+            "WriteMetrics",
+            ["cloudwatch:PutMetricData"],
+            ["*"],
+            {"StringLike": {"cloudwatch:namespace": ["AWS/SageMaker", "/aws/sagemaker/*"]}},
+        ),
+        *(_interfaces(place, vpc) if vpc else ()),
+    )
+
+
+def _interfaces(place: Place, vpc: Vpc) -> list[Statement]:
+    """The network interfaces that SageMaker makes in a VPC; their ids are not known beforehand."""
+    interfaces = place.arn("ec2", "network-interface/*")
+    subnets = [place.arn("ec2", f"subnet/{subnet}") for subnet in vpc.subnets]
+    groups = [place.arn("ec2", f"security-group/{group}") for group in vpc.security_groups]
+    return [
+        allow("MakeInterfaces", ["ec2:CreateNetworkInterface"], [interfaces, *subnets, *groups]),
+        allow(
+            "UseInterfaces",
+            [
+                "ec2:CreateNetworkInterfacePermission",
+                "ec2:DeleteNetworkInterface",
+                "ec2:DeleteNetworkInterfacePermission",
+            ],
+            [interfaces],
+        ),
+        # None of these knows a resource. Source: SAR, Amazon EC2.
+        allow(
+            "LookAtNetwork",
+            [
+                "ec2:DescribeDhcpOptions",
+                "ec2:DescribeNetworkInterfaces",
+                "ec2:DescribeSecurityGroups",
+                "ec2:DescribeSubnets",
+                "ec2:DescribeVpcs",
+            ],
+            ["*"],
+        ),
+    ]
+
+
+def caller(place: Place, *, endpoint_arn: str, bucket_arn: str, key_arn: str, target_models: Sequence[str]) -> Document:
+    """Returns what a caller needs: invoke the endpoint, and read which release is active.
+
+    Args:
+        place: Where the stack is.
+        endpoint_arn: The endpoint.
+        bucket_arn: The store's bucket.
+        key_arn: The store's key.
+        target_models: Patterns of TargetModels that may be invoked; empty = every artifact in the store.
+    """
+    # Source of the condition key: SAR, Amazon SageMaker, `sagemaker:TargetModel`.
+    only = {"StringLike": {"sagemaker:TargetModel": list(target_models)}} if target_models else None
+    return document(
+        allow("Invoke", ["sagemaker:InvokeEndpoint"], [endpoint_arn], only),
+        allow("ReadActiveRelease", ["s3:GetObject"], [f"{bucket_arn}/releases/*"]),
+        allow("DecryptActiveRelease", ["kms:Decrypt"], [key_arn], via_s3(place)),
+    )
+
+
+def via_s3(place: Place) -> Mapping[str, Any]:
+    """Returns the condition that a key is used through S3 only.
+
+    Source: KMS developer guide, `kms:ViaService`; the service's name ends in the partition's own domain.
+    """
+    domain = "amazonaws.com.cn" if place.partition == "aws-cn" else "amazonaws.com"
+    return {"StringEquals": {"kms:ViaService": f"s3.{place.region}.{domain}"}}
+
+
+def repository_arn(place: Place, image_uri: str) -> str:
+    """Returns the ARN of an image's ECR repository; of any other registry's image, that of the same name here."""
+    registry, _, rest = image_uri.partition("/")
+    repository = rest.split("@")[0].split(":")[0]
+    parts = registry.split(".")
+    # <account>.dkr.ecr.<region>.amazonaws.com
+    if parts[1:3] != ["dkr", "ecr"]:
+        return place.arn("ecr", f"repository/{repository}")
+    return f"arn:{place.partition}:ecr:{parts[3]}:{parts[0]}:repository/{repository}"

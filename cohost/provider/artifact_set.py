@@ -1,0 +1,175 @@
+"""`cohost:index:ArtifactSet`: every artifact of a catalog in the store, as one resource."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from cohost.errors import CohostError, InputError, Problem
+from cohost.provider import properties
+from cohost.provider.aws import error_code
+from cohost.provider.context import Context
+from cohost.provider.resource import Change, PartialFailure, State, Values
+from cohost.provider.values import UNKNOWN, known
+
+if TYPE_CHECKING:
+    from cohost.store import ObjectStore
+
+DEFAULT_CATALOG: Final = "model_artifacts/catalog.yaml"
+# All that this project writes below a store's prefix; what callers read goes first when it is deleted.
+_OWN_PREFIXES: Final = ("releases/", "models/", "smoke/")
+_FIELDS: Final = {
+    "region": properties.text,
+    "store": properties.store_url,
+    "catalog": properties.text,
+    "models": properties.digests,
+}
+
+
+class ArtifactSet:
+    """Uploads what the store lacks; updates only add, because an old version may still be called.
+
+    The store is the content, so another store is another resource: the new one is filled before the old one
+    is emptied. Another region with the same store only says how to reach the same bucket: replacing would
+    empty what has just been filled.
+    """
+
+    def identify(self, inputs: Values) -> str:
+        """The store's URL."""
+        return inputs["store"]
+
+    def check(self, context: Context, olds: Values | None, news: Values) -> Iterator[Problem]:
+        """Checks the inputs, that the catalog is there, and that a new store lies apart from the old one."""
+        yield from properties.problems(news, _FIELDS)
+        catalog = news.get("catalog")
+        if isinstance(catalog, str) and catalog and not (context.root / catalog).is_file():
+            yield Problem("", "catalog", f"there is no file {context.root / catalog}")
+        old, new = (olds or {}).get("store"), news.get("store")
+        if isinstance(old, str) and isinstance(new, str) and old != new and _overlap(old, new):
+            yield Problem(
+                "", "store", f"{new} and the store of before, {old}, lie in each other: emptying the old one "
+                "would empty the new one too; choose a prefix beside the old one"
+            )  # fmt: skip
+
+    def diff(self, context: Context, outputs: Values, news: Values) -> Mapping[str, Change]:
+        """One entry for each changed model."""
+        return properties.compare(outputs, news, fields=_FIELDS, replacing=("store",))
+
+    def preview(self, context: Context, outputs: Values | None, news: Values) -> Values:
+        """The release is known as soon as the digests are."""
+        return _outputs(news)
+
+    def create(self, context: Context, inputs: Values) -> Values:
+        """Uploads every model that the store lacks; what a killed create has uploaded is found there."""
+        store = context.aws.store(inputs["store"], inputs["region"])
+        try:
+            _publish(context, store, inputs, inputs["models"])
+        except CohostError as error:
+            there = _present(store, inputs["models"])
+            if not there:
+                raise
+            raise PartialFailure(str(error), _outputs({**inputs, "models": there})) from error
+        return _outputs(inputs)
+
+    def update(self, context: Context, outputs: Values, inputs: Values) -> Values:
+        """Uploads changed models only. After a failure the old outputs are still true."""
+        before = outputs.get("models") or {}
+        changed = {name: digest for name, digest in inputs["models"].items() if before.get(name) != digest}
+        if changed:
+            _publish(context, context.aws.store(inputs["store"], inputs["region"]), inputs, changed)
+        return _outputs(inputs)
+
+    def read(self, context: Context, id: str, outputs: Values | None) -> State | None:
+        """Which artifacts are really there: one that is missing is missing in `models`, so `up` brings it.
+
+        The id of an import is the store's URL; `#<path>` after it names the catalog where it is not
+        `model_artifacts/catalog.yaml`. The models are those of the active release.
+        """
+        if outputs is None:
+            return _import(context, id)
+        store = context.aws.store(outputs["store"], outputs["region"])
+        try:
+            there = _present(store, outputs["models"])
+        except CohostError as error:
+            if error_code(error) == "NoSuchBucket":
+                return None
+            raise
+        found = _outputs({**outputs, "models": there})
+        return State(id, {name: found[name] for name in _FIELDS}, found)
+
+    def delete(self, context: Context, outputs: Values) -> None:
+        """Deletes what this project wrote: all versions, delete markers and unfinished uploads included."""
+        store = context.aws.store(outputs["store"], outputs["region"])
+        deleted = 0
+        for prefix in _OWN_PREFIXES:
+            context.ensure_running(f"deleting {outputs['store']}")
+            context.status(f"deleting {outputs['store']}/{prefix} ({deleted} deleted)", last=True)
+            deleted += store.delete_all(prefix)
+        context.status(f"deleted {deleted} object versions", last=True)
+
+
+def _outputs(inputs: Values) -> dict[str, Any]:
+    return {**{name: inputs[name] for name in _FIELDS}, "release": _release(inputs["models"])}
+
+
+def _release(models: Any) -> Any:
+    from cohost.release import Release
+
+    return Release(models).digest if known(models) else UNKNOWN
+
+
+def _publish(context: Context, store: ObjectStore, inputs: Values, models: Mapping[str, str]) -> None:
+    from cohost.publish import publish
+
+    folders = _folders(context.root / inputs["catalog"], models)
+
+    def progress(done: int, total: int) -> None:
+        context.status(f"uploading {done}/{total} models", last=done == total)
+
+    published = publish(folders, store, progress=progress, cancelled=context.stopped)
+    if published.uploaded:
+        megabytes = published.bytes_sent / 1e6
+        context.status(f"uploaded {len(published.uploaded)} models, {megabytes:.1f} MB", last=True)
+
+
+def _folders(catalog: Path, models: Mapping[str, str]) -> dict[str, tuple[Path | None, str]]:
+    """Where each model's files are.
+
+    Raises:
+        InputError: The catalog is not what the program has read.
+    """
+    from cohost.catalog import load
+
+    listed = {model.name: model for model in load(catalog).models}
+    missing = [name for name in models if name not in listed]
+    if missing:
+        message = "is no longer in the catalog: it changed while the program ran; run again"
+        raise InputError(Problem(str(catalog), name, message) for name in missing)
+    return {name: (listed[name].path, digest) for name, digest in models.items()}
+
+
+def _present(store: ObjectStore, models: Mapping[str, str]) -> dict[str, str]:
+    """Those of the models whose archive is stored; one request for 1,000 archives."""
+    from cohost.release import archive_key
+
+    stored = {found.key for found in store.list("models/")}
+    return {name: digest for name, digest in models.items() if archive_key(name, digest) in stored}
+
+
+def _import(context: Context, id: str) -> State | None:
+    from cohost.provider.current import bucket_region, read_current
+
+    url, _, catalog = id.partition("#")
+    region = bucket_region(context, url)
+    current = read_current(context.aws.store(url, region))
+    if current is None:
+        return None
+    models = {name: model.digest for name, model in current.release.models.items()}
+    found = _outputs({"region": region, "store": url, "catalog": catalog or DEFAULT_CATALOG, "models": models})
+    return State(url, {name: found[name] for name in _FIELDS}, found)
+
+
+def _overlap(one: str, other: str) -> bool:
+    one, other = one + "/", other + "/"
+    return one.startswith(other) or other.startswith(one)

@@ -1,0 +1,77 @@
+"""The store's `releases/current.json`, as the plugin reads, writes and deletes it."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cohost.errors import CohostError, DeploymentError, PreconditionFailed
+from cohost.provider.aws import error_code, own_words
+from cohost.provider.context import Context
+from cohost.release import CURRENT_KEY, ActiveRelease, Release, release_key
+
+if TYPE_CHECKING:
+    from cohost.store import ObjectStore
+
+
+@dataclass(frozen=True)
+class Current:
+    """The active release at one moment.
+
+    Attributes:
+        release: What it says.
+        etag: The object's version, to write only over this one.
+    """
+
+    release: ActiveRelease
+    etag: str
+
+
+def read_current(store: ObjectStore) -> Current | None:
+    """The active release, or None when there is none (or no bucket)."""
+    from cohost.store import ObjectNotFound
+
+    try:
+        data, etag = store.get(CURRENT_KEY)
+    except ObjectNotFound:
+        return None
+    except CohostError as error:
+        if error_code(error) == "NoSuchBucket":
+            return None
+        raise
+    return Current(ActiveRelease.from_json(data), etag)
+
+
+def activate(store: ObjectStore, release: ActiveRelease, before: Current | None) -> None:
+    """Makes a release the one that callers get, if nobody else has since `before` was read.
+
+    Raises:
+        DeploymentError: Somebody else has.
+    """
+    if before is not None and before.release == release:
+        return
+    models = {name: model.digest for name, model in release.models.items()}
+    # There already: the same content, under a key that names it.
+    with suppress(PreconditionFailed):
+        store.put_bytes(release_key(release.release), Release(models).to_json(), if_none_match=True)
+    try:
+        store.put_bytes(
+            CURRENT_KEY,
+            release.to_json(),
+            if_match=before.etag if before else None,
+            if_none_match=before is None,
+        )
+    except PreconditionFailed as error:
+        raise DeploymentError(
+            f"{store.url}/{CURRENT_KEY} was written by somebody else while this release was verified: "
+            "two deployments share the store; wait for the other one, then run `up` again"
+        ) from error
+
+
+def bucket_region(context: Context, url: str) -> str:
+    """The region of a store's bucket (S3 API reference, GetBucketLocation: none means us-east-1)."""
+    bucket = url.removeprefix("s3://").partition("/")[0]
+    with own_words(f"looking for the bucket {bucket}"):
+        found = context.aws.client("s3", "us-east-1").get_bucket_location(Bucket=bucket)
+    return found.get("LocationConstraint") or "us-east-1"

@@ -1,0 +1,1 @@
+"""Components: each thing that a person would draw as a box."""

@@ -1,0 +1,199 @@
+"""CloudWatch alarms: those that take an endpoint update back, and those that tell people.
+
+Metrics and their dimensions: SageMaker developer guide, "Monitor Amazon SageMaker AI with Amazon CloudWatch".
+None of them exists for single models.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+import pulumi
+import pulumi_aws as aws
+
+from cohost import tokens
+from cohost.aws_settings import AlarmSettings, Rollback
+from components.names import Fault, refuse
+
+_NAMESPACE: Final = "AWS/SageMaker"
+_MICROSECONDS: Final = 1000
+_MINUTE: Final = 60
+# botocore 1.44.5, sagemaker, AutoRollbackConfig: at most ten alarms.
+_MOST: Final = 10
+
+Statistic = Literal["Average", "Sum", "SampleCount"]
+Comparison = Literal["GreaterThanThreshold", "LessThanThreshold"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Alarm:
+    """One alarm on one metric of the endpoint's variant.
+
+    Attributes:
+        name: What follows the endpoint's name in the alarm's.
+        metric: The metric.
+        statistic: What is compared.
+        threshold: With what it is compared, in the metric's unit.
+        comparison: How it is compared.
+        minutes: Over how many minutes a value is taken.
+        of: How many values in a row are looked at.
+        enough: How many of them must be over the threshold.
+        description: What it means and what to do.
+    """
+
+    name: str
+    metric: str
+    statistic: Statistic
+    threshold: float
+    description: str
+    comparison: Comparison = "GreaterThanThreshold"
+    minutes: int = 5
+    of: int = 3
+    enough: int = 2
+
+
+def rollback(settings: Rollback) -> tuple[Alarm, ...]:
+    """Returns the alarms that take an update back; none when that is switched off.
+
+    Only errors of the server: a new fleet has to load its models first, so latency rises after every update.
+    """
+    if not settings.enabled:
+        return ()
+    return (
+        Alarm(
+            name="rollback-5xx",
+            metric="Invocation5XXErrors",
+            statistic="Average",
+            threshold=settings.error_rate,
+            minutes=1,
+            of=2,
+            enough=1,
+            description="Too many calls are answered 5XX; SageMaker takes a running endpoint update back",
+        ),
+    )
+
+
+def operations(settings: AlarmSettings) -> tuple[Alarm, ...]:
+    """Returns the alarms for people; none when they are switched off.
+
+    Source of the last two: AWS's advice for multi-model endpoints, "watch ModelCacheHit and ModelUnloadingTime".
+    """
+    if not settings.enabled:
+        return ()
+    return (
+        Alarm(
+            name="5xx-errors",
+            metric="Invocation5XXErrors",
+            statistic="Average",
+            threshold=settings.error_rate,
+            description="Too many calls are answered 5XX: see the endpoint's log group",
+        ),
+        Alarm(
+            name="model-errors",
+            metric="InvocationModelErrors",
+            statistic="Average",
+            threshold=settings.error_rate,
+            description="Too many calls fail inside the models: see the endpoint's log group",
+        ),
+        Alarm(
+            name="latency",
+            metric="ModelLatency",
+            statistic="Average",
+            threshold=settings.latency_ms * _MICROSECONDS,
+            description="Models answer slowly (microseconds): more instances, or fewer models an instance",
+        ),
+        Alarm(
+            name="cache-misses",
+            metric="ModelCacheHit",
+            statistic="Average",
+            comparison="LessThanThreshold",
+            threshold=settings.cache_hit_ratio,
+            description="Too many calls wait for their model to be loaded: the GPU's memory is too small",
+        ),
+        Alarm(
+            name="thrashing",
+            metric="ModelUnloadingTime",
+            statistic="SampleCount",
+            threshold=settings.unloads,
+            description="Models push each other out of memory: the GPU's memory is too small",
+        ),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class AlarmsArgs:
+    """What a set of alarms is made of.
+
+    Attributes:
+        endpoint_name: The endpoint; a plain name, since rollback alarms must be there before it.
+        variant_name: Its variant.
+        alarms: The alarms.
+        notify: SNS topics to tell.
+        tags: Tags of the alarms.
+    """
+
+    endpoint_name: str
+    variant_name: str
+    alarms: Sequence[Alarm]
+    notify: Sequence[str] = ()
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+    def faults(self) -> list[Fault]:
+        """Returns what is wrong with the arguments."""
+        found: list[Fault] = []
+        if len(self.alarms) > _MOST:
+            found.append(("alarms", f"has {len(self.alarms)} alarms; SageMaker takes {_MOST} at most"))
+        for index, alarm in enumerate(self.alarms):
+            if not 1 <= alarm.enough <= alarm.of:
+                found.append((f"alarms[{index}].enough", f"must be between 1 and `of` ({alarm.of})"))
+            if alarm.minutes < 1:
+                found.append((f"alarms[{index}].minutes", "must be at least 1: the metrics come once a minute"))
+        return found
+
+
+class Alarms(pulumi.ComponentResource):
+    """Alarms on one endpoint.
+
+    Attributes:
+        names: Their names, known beforehand.
+    """
+
+    names: tuple[str, ...]
+
+    def __init__(self, name: str, args: AlarmsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        """Declares the alarms.
+
+        Raises:
+            InputPropertiesError: With everything wrong in the arguments.
+        """
+        refuse(name, args.faults())
+        super().__init__(tokens.AWS_ALARMS, name, None, opts)
+        self.names = tuple(f"{args.endpoint_name}-{alarm.name}" for alarm in args.alarms)
+        for alarm, alarm_name in zip(args.alarms, self.names, strict=True):
+            self._declare(alarm, alarm_name, args)
+        self.register_outputs({"names": list(self.names)})
+
+    def _declare(self, alarm: Alarm, alarm_name: str, args: AlarmsArgs) -> None:
+        aws.cloudwatch.MetricAlarm(
+            alarm.name,
+            # A fixed name: the endpoint's rollback settings hold it and cannot change while it lives.
+            name=alarm_name,
+            alarm_description=alarm.description,
+            namespace=_NAMESPACE,
+            metric_name=alarm.metric,
+            dimensions={"EndpointName": args.endpoint_name, "VariantName": args.variant_name},
+            statistic=alarm.statistic,
+            period=alarm.minutes * _MINUTE,
+            evaluation_periods=alarm.of,
+            datapoints_to_alarm=alarm.enough,
+            threshold=alarm.threshold,
+            comparison_operator=alarm.comparison,
+            # Nobody calling is no fault.
+            treat_missing_data="notBreaching",
+            alarm_actions=list(args.notify),
+            ok_actions=list(args.notify),
+            tags=args.tags,
+            opts=pulumi.ResourceOptions(parent=self),
+        )

@@ -1,0 +1,3 @@
+from cohost.provider.main import main
+
+main()
