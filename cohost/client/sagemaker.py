@@ -54,18 +54,26 @@ _DENIED: Final = {
 class SageMakerTransport:
     """Calls one endpoint; a model's target is the key of its archive below the endpoint's model prefix."""
 
-    def __init__(self, endpoint: str, region: str | None = None, *, endpoint_url: str | None = None) -> None:
+    def __init__(
+        self,
+        endpoint: str,
+        region: str | None = None,
+        *,
+        endpoint_url: str | None = None,
+        credentials: Any = None,
+    ) -> None:
         """Prepares connections and credentials; calls nothing yet.
 
         Args:
             endpoint: The endpoint's name.
             region: Its region; None = as the environment says.
             endpoint_url: The runtime's URL; None = as botocore resolves it (`AWS_ENDPOINT_URL_…` included).
+            credentials: botocore's credentials; None = those of the environment.
 
         Raises:
             PredictionError: There is no region, or botocore refuses the configuration.
         """
-        self._runtime = AwsRuntime(region, endpoint_url=endpoint_url)
+        self._runtime = AwsRuntime(region, endpoint_url=endpoint_url, credentials=credentials)
         self._connections = Connections(self._runtime.url, ca_bundle=self._runtime.ca_bundle)
         self._path = f"/endpoints/{quote(endpoint, safe='')}/invocations"
 

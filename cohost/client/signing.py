@@ -20,12 +20,13 @@ class AwsRuntime:
         ca_bundle: File of trusted certificates, or None for the system's.
     """
 
-    def __init__(self, region: str | None, *, endpoint_url: str | None = None) -> None:
+    def __init__(self, region: str | None, *, endpoint_url: str | None = None, credentials: Any = None) -> None:
         """Reads the environment.
 
         Args:
             region: None = as the environment says.
             endpoint_url: None = as botocore resolves it.
+            credentials: botocore's credentials; None = those of the environment.
 
         Raises:
             PredictionError: There is no region, or botocore refuses the configuration.
@@ -45,7 +46,7 @@ class AwsRuntime:
         self.url: str = client.meta.endpoint_url.rstrip("/")
         self.ca_bundle: str | None = session.get_config_variable("ca_bundle")
         self._region: str = client.meta.region_name
-        self._credentials = session.get_credentials()
+        self._credentials = credentials or session.get_credentials()
 
     def sign(self, method: str, path: str, body: bytes, headers: Mapping[str, str]) -> dict[str, str]:
         """The headers of a signed request; credentials that expire are refreshed in time.

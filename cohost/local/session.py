@@ -15,7 +15,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from cohost import engine
+from cohost import engine, settings
+from cohost.digest_cache import DigestCache
 from cohost.engine import Event, Launch, Operation, Result
 from cohost.errors import CohostError, InputError, Problem
 from cohost.local import emulators, pulumi_command, stack_config
@@ -147,6 +148,11 @@ def environment(stack: LocalStack) -> dict[str, str]:
 
 def check(stack: LocalStack) -> list[Problem]:
     """Returns everything wrong with the stack's settings and catalog, before anything is started."""
+    cache = DigestCache.of_project(stack.root)
+    try:
+        settings.prepare(stack.config.values, stack=stack.name, root=stack.root, cache=cache)
+    except InputError as error:
+        return list(error.problems)
     return []
 
 

@@ -1,4 +1,165 @@
+"""`cohost:sagemaker:ActiveRelease`: the release that callers get, verified on the live endpoint before it is active."""
+
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Final
 
-class SageMakerActiveRelease: ...
+from cohost.errors import DeploymentError, Problem
+from cohost.provider import endpoints, gpu, properties, verification
+from cohost.provider.aws import own_words
+from cohost.provider.context import Context
+from cohost.provider.current import activate, bucket_region, read_current
+from cohost.provider.endpoints import Endpoint
+from cohost.provider.resource import Change, PartialFailure, State, Values
+
+if TYPE_CHECKING:
+    from cohost.provider.current import Current
+
+_FIELDS: Final = {
+    "region": properties.text,
+    "store": properties.store_url,
+    "catalog": properties.text,
+    "endpoint": properties.text,
+    "endpointConfig": properties.text,
+    "variant": properties.text,
+    "models": properties.digests,
+    "release": properties.digest,
+    "gpu": properties.flag,
+}
+# In the outputs after an update that SageMaker took back: the configuration it did not keep.
+_ROLLED_BACK: Final = "rolledBack"
+
+
+class SageMakerActiveRelease:
+    """Writes `releases/current.json` once the endpoint runs the declared configuration and each changed model answers.
+
+    A fleet that changed is asked every model. What failed changes nothing: the release before stays active.
+    """
+
+    def identify(self, inputs: Values) -> str:
+        """The store's URL: a store has one active release."""
+        return inputs["store"]
+
+    def check(self, context: Context, olds: Values | None, news: Values) -> Iterator[Problem]:
+        """Checks the inputs."""
+        yield from properties.problems(news, _FIELDS)
+
+    def diff(self, context: Context, outputs: Values, news: Values) -> Mapping[str, Change]:
+        """One entry for each changed model."""
+        return properties.compare(outputs, news, fields=_FIELDS, replacing=("store",))
+
+    def preview(self, context: Context, outputs: Values | None, news: Values) -> Values:
+        """The inputs are the outputs."""
+        return dict(news)
+
+    def create(self, context: Context, inputs: Values) -> Values:
+        """Verifies every model and that the GPU is used, then activates."""
+        return self._release(context, None, inputs)
+
+    def update(self, context: Context, outputs: Values, inputs: Values) -> Values:
+        """Verifies what changed, then activates; an endpoint update that SageMaker took back before is tried again."""
+        return self._release(context, outputs, inputs)
+
+    def read(self, context: Context, id: str, outputs: Values | None) -> State | None:
+        """What `current.json` says now; an import takes the rest from the endpoint that it names."""
+        region = outputs["region"] if outputs else bucket_region(context, id)
+        current = read_current(context.aws.store(id, region))
+        if current is None:
+            return None
+        models = {name: model.digest for name, model in current.release.models.items()}
+        found = {
+            **(outputs or _imported(context, id, region, current)),
+            "endpoint": current.release.endpoint,
+            "models": models,
+            "release": current.release.release,
+        }
+        return State(id, {name: found[name] for name in _FIELDS if name in found}, found)
+
+    def delete(self, context: Context, outputs: Values) -> None:
+        """Takes this endpoint's release away, so that no caller is sent to an endpoint that is going."""
+        from cohost.release import CURRENT_KEY
+
+        store = context.aws.store(outputs["store"], outputs["region"])
+        current = read_current(store)
+        if current is not None and current.release.endpoint == outputs["endpoint"]:
+            store.delete(CURRENT_KEY)
+
+    def _release(self, context: Context, before: Values | None, inputs: Values) -> Values:
+        from cohost.release import for_sagemaker
+
+        region, endpoint = inputs["region"], inputs["endpoint"]
+        store = context.aws.store(inputs["store"], region)
+        current = read_current(store)
+        _ensure_fleet(context, before, inputs)
+        models = _to_verify(before, inputs)
+        tests = verification.smoke_tests(context.root / inputs["catalog"], models, store)
+        transport = context.aws.runtime(endpoint, region)
+        try:
+            verification.verify(context, transport, models, tests)
+        finally:
+            transport.close()
+        first = before is None or not before["models"]
+        if first and inputs["gpu"]:
+            gpu.ensure_used(context, region=region, endpoint=endpoint, variant=inputs["variant"])
+        context.ensure_running("activating the release")
+        activate(store, for_sagemaker(inputs["models"], endpoint), current)
+        context.status(f"release {inputs['release'][:12]} is active", last=True)
+        return {name: inputs[name] for name in _FIELDS}
+
+
+def _to_verify(before: Values | None, inputs: Values) -> dict[str, str]:
+    """Digest by name of the models that this endpoint, as it is, has not yet answered for."""
+    same_fleet = before is not None and all(before.get(name) == inputs[name] for name in ("endpoint", "endpointConfig"))
+    known: Mapping[str, str] = before["models"] if before is not None and same_fleet else {}
+    return {name: digest for name, digest in inputs["models"].items() if known.get(name) != digest}
+
+
+def _ensure_fleet(context: Context, before: Values | None, inputs: Values) -> None:
+    """Makes sure that the endpoint runs the declared configuration.
+
+    The aws provider reports an update that SageMaker took back as done (hashicorp/terraform-provider-aws#48997), and
+    never tries it again. So it fails here, and is tried again here by the next `up`.
+
+    Raises:
+        PartialFailure: SageMaker took the update back.
+        DeploymentError: There is no such endpoint, or it is not in service.
+    """
+    name, wanted = inputs["endpoint"], inputs["endpointConfig"]
+    client = context.aws.client("sagemaker", inputs["region"])
+    endpoint = endpoints.settled(context, client, name)
+    again = before is not None and before.get(_ROLLED_BACK) == wanted
+    if again and endpoint is not None and endpoint.status == endpoints.IN_SERVICE and endpoint.config != wanted:
+        endpoint = _try_again(context, client, endpoint, wanted)
+    if endpoint is None:
+        raise DeploymentError(f"there is no endpoint {name} in {inputs['region']}: run `pulumi refresh`, then `up`")
+    if endpoint.status == endpoints.IN_SERVICE and endpoint.config != wanted:
+        outputs = before or {**inputs, "models": {}, "release": "", "endpointConfig": endpoint.config}
+        raise PartialFailure(
+            f"SageMaker took the endpoint update back: {endpoint.failure or 'no reason given'}; {name} serves on with "
+            f"{endpoint.config} and the release before; the next `up` tries {wanted} again",
+            {**outputs, _ROLLED_BACK: wanted},
+        )
+    if endpoint.status != endpoints.IN_SERVICE:
+        raise DeploymentError(f"the endpoint {name} is {endpoint.status}: {endpoint.failure or 'no reason given'}")
+
+
+def _try_again(context: Context, client: Any, endpoint: Endpoint, wanted: str) -> Endpoint | None:
+    context.info(f"trying the update of {endpoint.name} to {wanted} again")
+    with own_words(f"updating the endpoint {endpoint.name}"):
+        client.update_endpoint(EndpointName=endpoint.name, EndpointConfigName=wanted, RetainDeploymentConfig=True)
+    return endpoints.settled(context, client, endpoint.name)
+
+
+def _imported(context: Context, store: str, region: str, current: Current) -> dict[str, Any]:
+    from cohost.provider.artifact_set import DEFAULT_CATALOG
+
+    endpoint = endpoints.describe(context.aws.client("sagemaker", region), current.release.endpoint)
+    return {
+        "region": region,
+        "store": store,
+        "catalog": DEFAULT_CATALOG,
+        "endpointConfig": endpoint.config if endpoint else "",
+        "variant": endpoint.variant if endpoint else "",
+        "gpu": True,
+    }

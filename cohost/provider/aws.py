@@ -65,11 +65,8 @@ class Aws:
         """What calls an endpoint's models."""
         from cohost.client.sagemaker import SageMakerTransport
 
-        transport = SageMakerTransport(endpoint, region)
-        if self._settings != AwsSettings():
-            with self._lock:
-                transport._runtime._credentials = self._opened().get_credentials()
-        return transport
+        with self._lock:
+            return SageMakerTransport(endpoint, region, credentials=self._opened().get_credentials())
 
     def _opened(self) -> Any:
         """The session, which is boto3's default session too, so that the store uses it."""
