@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -82,6 +83,12 @@ class Project:
         content = yaml.safe_load(path.read_text())
         path.write_text(yaml.safe_dump(change(content)))
 
+    def own_copy_of(self, file: str) -> Path:
+        """A file of the package, in a copy that this project's program imports instead of the installed one."""
+        if not (self.root / "cohost").exists():
+            shutil.copytree(CHECKOUT / "cohost", self.root / "cohost", ignore=shutil.ignore_patterns("__pycache__"))
+        return self.root / file
+
     def configure(self, values: Mapping[str, Any], stack: str = "aws") -> None:
         self.edit(f"Pulumi.{stack}.yaml", lambda content: {**content, "config": {**content["config"], **values}})
 
@@ -113,6 +120,21 @@ def scratch_project(into: Path, *, models: tuple[str, ...] | None = None) -> Pro
             lambda content: {"models": [entry for entry in content["models"] if entry["name"] in models]},
         )
     return project
+
+
+def change_model(project: Project, name: str) -> None:
+    """Gives a model other bytes and the same answers: what a new training run with the same outcome does."""
+    import onnx
+
+    (path,) = (project.root / "model_artifacts" / name).rglob("model.onnx")
+    model = onnx.load(path)
+    model.doc_string = f"{model.doc_string}again "
+    path.write_bytes(model.SerializeToString(deterministic=True))
+
+
+def model_paths(document: dict[str, Any]) -> set[str]:
+    """The property paths of single models in a result's changes."""
+    return {path for change in document["changes"] for path in change["diff"] if path.startswith("models[")}
 
 
 def until(condition: Callable[[], bool], *, seconds: float = 60) -> None:
