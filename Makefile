@@ -46,7 +46,7 @@ unit: install    ## every test
 	$(RUN)pytest
 
 bench: install   ## the ratios of docs/benchmarks.md
-	@for script in bench/*.py; do echo "== $$script"; $(RUN)python $$script || exit 1; done
+	@$(RUN)python -m bench
 
 format: install  ## format and fix what can be fixed
 	$(RUN)ruff format .
