@@ -17,11 +17,26 @@ def validate(arguments: argparse.Namespace) -> Answer:
     from cohost import catalog
 
     loaded = catalog.load(_file(arguments))
-    problems = catalog.validate(loaded)
+    problems = catalog.validate(loaded, max_bytes=_smallest_disk(arguments.root, loaded.path))
     if problems:
         raise InputError(problems)
     document = {"catalog": str(loaded.path), "models": [model.name for model in loaded.models]}
     return Answer(document=document, text=f"{len(loaded.models)} models are good")
+
+
+def add(arguments: argparse.Namespace) -> Answer:
+    """Makes a model folder from an ONNX file and lists it in the catalog."""
+    from cohost import catalog_add
+    from cohost.folder import SMOKE, shown
+
+    catalog = _file(arguments)
+    added = catalog_add.add(arguments.file, name=arguments.name, owner=arguments.owner, catalog=catalog)
+    document = {"model": arguments.name, "path": str(added.folder), "catalog": str(catalog)}
+    batching = "batches requests" if added.batched else "does not batch requests"
+    text = f"{shown(added.folder)} is in {shown(catalog)}; it {batching}, and its {SMOKE} expects what it answers now"
+    if added.note:
+        text += f"\nnote: {added.note}"
+    return Answer(document=document, text=text)
 
 
 def _file(arguments: argparse.Namespace) -> Path:
@@ -29,3 +44,25 @@ def _file(arguments: argparse.Namespace) -> Path:
     from cohost.local.stack_config import find_root
 
     return arguments.catalog.resolve() if arguments.catalog else find_root(arguments.root) / DEFAULT_CATALOG
+
+
+def _smallest_disk(start: Path, catalog: Path) -> int | None:
+    """Returns the largest model that fits on every stack that serves this catalog; None where none does."""
+    from cohost import fleet, settings
+    from cohost.local import stack_config
+
+    try:
+        root = stack_config.find_root(start)
+    except InputError:
+        return None
+    largest: list[int] = []
+    for file in root.glob("Pulumi.*.yaml"):
+        stack = file.name.removeprefix("Pulumi.").removesuffix(".yaml")
+        try:
+            found = settings.parse(stack_config.load(root, stack).values, stack=stack)
+        except InputError:
+            continue  # a stack's own faults are reported when it is deployed
+        instance = fleet.instance_type(found.variant.instance_type)
+        if instance and (root / found.catalog).resolve() == catalog.resolve():
+            largest.append(instance.max_model_bytes)
+    return min(largest, default=None)

@@ -97,7 +97,7 @@ class _Plain:
 
     def _line(self, event: Event) -> str | None:
         if event.kind == "log":
-            return None if event.ephemeral else _log_line(event)
+            return _log_line(event) if _shown(event) and not event.ephemeral else None
         if not self._steps or _uninteresting(event):
             return None
         if event.status == "started":
@@ -138,6 +138,8 @@ class _Live:
                 self._redraw()
 
     def _log(self, event: Event) -> None:
+        if not _shown(event):
+            return
         known = self._running.get(event.urn)
         if known:
             known.message = event.message.splitlines()[-1] if event.message else ""
@@ -166,6 +168,11 @@ class _Live:
         self._stream.flush()
         self._above.clear()
         self._drawn = len(live)
+
+
+def _shown(event: Event) -> bool:
+    """Errors stand together at the end of every command; what only helps to find a defect is in the log file."""
+    return event.severity in ("info", "warning")
 
 
 def _uninteresting(event: Event) -> bool:

@@ -20,6 +20,7 @@ from cohost.digest_cache import DigestCache
 from cohost.engine import Event, Launch, Operation, Result
 from cohost.errors import CohostError, InputError, Problem
 from cohost.local import emulators, pulumi_command, stack_config
+from cohost.local.event_log import logged
 from cohost.local.stack_config import StackConfig
 
 
@@ -109,9 +110,9 @@ def run(
         emulators.start(stack.root)
         if operation is Operation.UP:
             (stack.folder / "engine").write_text(stack.engine)
-        described = _describe(stack)
         execute = pulumi_command.execute if stack.engine is Engine.PULUMI else engine.execute
-        result = execute(described, operation, on_event=on_event, parallel=parallel)
+        with logged(stack.folder / "log.txt", operation, on_event) as listener:
+            result = execute(_describe(stack), operation, on_event=listener, parallel=parallel)
         if operation is Operation.DESTROY and result.error is None:
             (stack.folder / "engine").unlink(missing_ok=True)
     return result

@@ -6,7 +6,7 @@ import types
 from typing import Any
 
 from moto.core.common_models import BaseModel
-from moto.iam.access_control import IAMRequestBase
+from moto.iam.access_control import IAMPolicyStatement, IAMRequestBase, PermissionResult
 from moto.kms import models as kms_models
 from moto.kms import utils as kms_utils
 from moto.s3 import models as s3_models
@@ -21,6 +21,9 @@ def apply() -> None:
     _keep_bodies_out_of_memory()
     _make_no_key_pair_for_symmetric_keys()
     _let_services_assume_roles()
+    _keep_bucket_policies_unevaluated()
+    _name_actions_as_policies_do()
+    _allow_what_is_allowed_on_a_resource_moto_does_not_know()
 
 
 def _keep_no_list_of_every_object() -> None:
@@ -59,3 +62,38 @@ def _let_services_assume_roles() -> None:
         return trusted(role.assume_role_policy_document, request._access_key.arn, request.account_id)
 
     IAMRequestBase._check_role_trust_relationship = check  # type: ignore[method-assign]
+
+
+def _keep_bucket_policies_unevaluated() -> None:
+    """Moto knows no conditions: a policy that refuses all but TLS would refuse everything."""
+
+    def permission(bucket: s3_models.FakeBucket, action: str, resource: str) -> PermissionResult:
+        del bucket, action, resource
+        return PermissionResult.NEUTRAL
+
+    s3_models.FakeBucket.get_permission = permission  # type: ignore[method-assign]
+
+
+def _name_actions_as_policies_do() -> None:
+    """Moto takes the name that a request is signed for, which is "monitoring" for CloudWatch's actions."""
+    begin = IAMRequestBase.__init__
+
+    def init(request: IAMRequestBase, *args: Any, **kwargs: Any) -> None:
+        begin(request, *args, **kwargs)
+        request._action = request._action.replace("monitoring:", "cloudwatch:", 1)
+
+    IAMRequestBase.__init__ = init  # type: ignore[method-assign]
+
+
+def _allow_what_is_allowed_on_a_resource_moto_does_not_know() -> None:
+    """Only for S3, IAM and STS does moto say which resource a request is for; all others are for "*".
+
+    A statement for one log group would then allow nothing. So of those services the action alone is checked.
+    """
+    matches = IAMPolicyStatement._check_element_matches
+
+    def check(statement: IAMPolicyStatement, element: str, value: str) -> bool:
+        unknown = element == "Resource" and value == "*" and statement._statement["Effect"] == "Allow"
+        return unknown or bool(matches(statement, element, value))
+
+    IAMPolicyStatement._check_element_matches = check  # type: ignore[method-assign]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 from concurrent import futures
 
 import grpc
@@ -20,7 +21,8 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=0, metavar="N", help="port on 127.0.0.1; 0 = any free one")
     # The engine passes the address of its own service.
     arguments, _ = parser.parse_known_args()
-    process.log_to_stderr()
+    # Of boto3, only what is wrong: the engine shows this log to the user.
+    process.log_to_stderr(logging.WARNING)
     ended = process.on_termination()
     server = grpc.server(
         futures.ThreadPoolExecutor(max_workers=32),

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import enum
 import hashlib
 import os
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,6 +22,15 @@ from a given one by it."""
 _RANDOM_CHARACTERS: Final = 7
 
 
+class Mode(enum.Enum):
+    """What the engine's own settings say of made-up names."""
+
+    UNSET = "unset"
+    PROPOSED = "proposed"
+    ENFORCED = "enforced"
+    DISABLED = "disabled"
+
+
 @dataclass(frozen=True)
 class Naming:
     """What a name is made of.
@@ -27,14 +38,14 @@ class Naming:
     Attributes:
         urn: The resource.
         seed: The engine's random bytes for this resource; empty when it gives none.
-        proposed: The name the engine's own settings ask for; empty when they ask for none.
-        disabled: Whether those settings forbid making up names.
+        mode: What the engine's own settings say.
+        proposed: The name those settings ask for.
     """
 
     urn: str
     seed: bytes = b""
+    mode: Mode = Mode.UNSET
     proposed: str = ""
-    disabled: bool = False
 
 
 @dataclass(frozen=True)
@@ -70,13 +81,17 @@ def check(
         for name in inputs
         if name in known and name not in resource.supported
     ]
-    filled = {name: value for name, value in resource.defaults.items() if name not in inputs}
-    if resource.name and resource.name.property not in inputs and not inputs.get(resource.name.prefix):
-        kept = olds.get(resource.name.property) if _was_made_up(resource.name, olds) else None
-        try:
-            filled[resource.name.property] = kept or _make_name(resource.name, naming)
-        except ValueError as error:
-            failures.append(Failure(resource.name.property, str(error)))
+    filled: dict[str, Any] = {}
+    for path, value in resource.defaults.items():
+        name, _, inner = path.partition(".")
+        if inner:
+            inputs = {key: _fill(given, inner, value) if key == name else given for key, given in inputs.items()}
+        elif name not in inputs:
+            filled[name] = olds[name] if _can_be_kept(name, olds) else value
+    try:
+        filled |= _names(resource.name, inputs, olds, naming)
+    except _NameError as error:
+        failures.append(Failure(error.property, str(error)))
     if default_tags and "tags" in resource.supported:
         inputs["tags"] = {**default_tags, **(inputs.get("tags") or {})}
     inputs |= filled
@@ -92,6 +107,12 @@ def with_name(resource: Resource, inputs: Mapping[str, Any]) -> dict[str, Any]:
     # As the real provider: the time and a counter, in 26 digits, so that later names sort behind earlier ones.
     unique = time.strftime("%Y%m%d%H%M%S", time.gmtime()) + f"{time.time_ns() % 10**12:012d}"
     return {**inputs, name.property: f"{inputs[name.prefix]}{unique}"}
+
+
+def prefix_of(name: str) -> str:
+    """Returns the prefix that a name was made from; empty when it was not."""
+    made = re.fullmatch(r"(.+?)\d{26}", name)
+    return made[1] if made else ""
 
 
 def _unknown(path: str, given: Any, known: Properties | None) -> list[Failure]:
@@ -113,23 +134,65 @@ def _unknown(path: str, given: Any, known: Properties | None) -> list[Failure]:
     return failures
 
 
-def _was_made_up(name: Name, olds: Mapping[str, Any]) -> bool:
-    return name.property in olds.get(DEFAULTS, [])
+def _fill(given: Any, path: str, value: Any) -> Any:
+    """Returns a property's value with a default set inside it, wherever there is the object to hold it."""
+    if isinstance(given, list):
+        return [_fill(item, path, value) for item in given]
+    if not isinstance(given, dict):
+        return given
+    name, _, inner = path.partition(".")
+    if inner:
+        return {key: _fill(item, inner, value) if key == name else item for key, item in given.items()}
+    return {name: value, **given}
+
+
+def _can_be_kept(name: str, olds: Mapping[str, Any]) -> bool:
+    """An input filled in once stays as it is; without a list of those, every old input counts as one.
+
+    pulumi-terraform-bridge, pkg/tfbridge/schema.go, useOldDefault.
+    """
+    return name in olds and (DEFAULTS not in olds or name in olds[DEFAULTS])
+
+
+def _names(name: Name | None, inputs: Mapping[str, Any], olds: Mapping[str, Any], naming: Naming) -> dict[str, str]:
+    """Returns the name to fill in; nothing where the type has none or the program says it."""
+    if name is None:
+        return {}
+    given, prefix = name.property in inputs, inputs.get(name.prefix)
+    if given and prefix:
+        raise _NameError(name, f"{name.property} conflicts with {name.prefix}: give one of the two")
+    if given or prefix:
+        return {}
+    kept = olds[name.property] if _can_be_kept(name.property, olds) else None
+    return {name.property: kept or _make_name(name, naming)}
 
 
 def _make_name(name: Name, naming: Naming) -> str:
-    if naming.proposed:
+    """Makes a name as info/autonaming.go of pulumi-terraform-bridge does."""
+    if naming.mode is Mode.DISABLED:
+        raise _NameError(name, "automatic naming is disabled but no explicit name was provided")
+    if naming.mode is Mode.ENFORCED:
         return naming.proposed
-    if naming.disabled:
-        raise ValueError(f"{name.property} is required: making up names is switched off")
-    logical = naming.urn.rpartition("::")[2]
-    base = logical.lower() if name.lower else logical
+    base = naming.proposed if naming.mode is Mode.PROPOSED else naming.urn.rpartition("::")[2]
+    base = base.lower() if name.lower else base
     if name.begin and not base.startswith(name.begin):
         base = name.begin + base
+    if naming.mode is Mode.PROPOSED:
+        if len(base) > name.limit:
+            raise _NameError(name, f"calculated name '{base}' exceeds maximum length of {name.limit}")
+        return base
     if len(base) + 1 + _RANDOM_CHARACTERS > name.limit:
-        raise ValueError(
-            f"name '{base}-' plus {_RANDOM_CHARACTERS} random chars is longer than maximum length {name.limit}"
+        raise _NameError(
+            name, f"name '{base}-' plus {_RANDOM_CHARACTERS} random chars is longer than maximum length {name.limit}"
         )
     seed = naming.seed or os.urandom(32)
     suffix = hashlib.sha256(seed + naming.urn.encode()).hexdigest()[:_RANDOM_CHARACTERS]
     return f"{base}-{suffix}"
+
+
+class _NameError(ValueError):
+    """No name can be made."""
+
+    def __init__(self, name: Name, reason: str) -> None:
+        super().__init__(reason)
+        self.property = name.property

@@ -12,6 +12,7 @@ from cohost.errors import CohostError
 from cohost.local.aws_provider.resource import Session
 
 _ENDPOINT: Final = "AWS_ENDPOINT_URL"
+_IGNORED: Final = "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS"
 _LOOPBACK: Final = {"127.0.0.1", "localhost", "::1"}
 
 
@@ -42,6 +43,8 @@ def _default_tags(options: Mapping[str, Any]) -> dict[str, str]:
 
 def _require_loopback(environment: Mapping[str, str]) -> None:
     endpoints = {name: url for name, url in environment.items() if name.startswith(_ENDPOINT) and url}
+    if environment.get(_IGNORED, "").lower() == "true":
+        raise CohostError(f"{_IGNORED} is set: this provider serves the local emulators only")
     if _ENDPOINT not in endpoints:
         raise CohostError(f"{_ENDPOINT} is not set: this provider serves the local emulators only")
     for name, url in endpoints.items():

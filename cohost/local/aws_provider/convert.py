@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from botocore.model import ListShape, Shape, StructureShape
+from botocore.model import ListShape, MapShape, Shape, StructureShape
 
 _PAIRS = (("Key", "Value"), ("Name", "Value"), ("TagKey", "TagValue"))
 
@@ -52,13 +52,15 @@ def to_api(value: Any, shape: Shape) -> Any:
         return converted
     if isinstance(shape, ListShape):
         return _list(value, shape)
+    if isinstance(shape, MapShape):
+        return {name: to_api(inner, shape.value) for name, inner in value.items()}
     if shape.type_name == "string" and not isinstance(value, str):
-        return str(value)
+        return str(value).lower() if isinstance(value, bool) else str(value)
     return value
 
 
 def from_api(value: Any) -> Any:
-    """Returns an API value with its members named as Pulumi names properties, empty ones left out."""
+    """Returns an API value with its members named as Pulumi names properties; not for maps, whose keys are data."""
     if isinstance(value, list):
         return [from_api(item) for item in value]
     if isinstance(value, dict):

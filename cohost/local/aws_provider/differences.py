@@ -1,18 +1,27 @@
-"""Diff: what changed, which of it replaces the resource, and in which order."""
+"""Diff: what changed, which of it replaces the resource, and in which order.
+
+What replaces follows Terraform's rules (hashicorp/terraform-plugin-sdk v2, helper/schema/schema.go, diffList and
+diffSet): a property marked ForceNew does; an object marked so does when it comes or goes, but not by what changes
+inside it.
+"""
 
 from __future__ import annotations
 
 import enum
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from cohost.local.aws_provider.checks import DEFAULTS
-from cohost.local.aws_provider.equality import alike
+from cohost.local.aws_provider.equality import alike, same_items
 from cohost.local.aws_provider.resource import Resource
 from cohost.local.aws_provider.wire import UNKNOWN
 
 _MISSING: Any = object()
+# What Terraform cannot tell from nothing given.
+_EMPTY: Final = (None, "", False, 0, [], {})
+_INDEX: Final = re.compile(r"\[\d+\]")
 
 
 class Kind(enum.Enum):
@@ -37,6 +46,20 @@ class Difference:
     replaces: frozenset[str]
     delete_first: bool
 
+    @property
+    def names(self) -> frozenset[str]:
+        """The top-level properties that differ."""
+        return frozenset(top(path) for path in self.changes)
+
+
+@dataclass(frozen=True)
+class _Found:
+    """One change, with the value that came or went."""
+
+    path: str
+    kind: Kind
+    value: Any
+
 
 def compare(
     resource: Resource,
@@ -55,39 +78,82 @@ def compare(
         state: The resource's properties as last recorded.
         old_inputs: The inputs it was last given.
         new_inputs: The inputs wanted now.
-        ignored: Top-level properties whose changes do not count.
+        ignored: Paths of properties whose changes do not count.
     """
-    changes: dict[str, Kind] = {}
-    for name in sorted({*old_inputs, *new_inputs} - {DEFAULTS} - ignored):
+    found: list[_Found] = []
+    left_out = _computed(resource) - set(new_inputs)
+    for name in sorted({*old_inputs, *new_inputs} - {DEFAULTS} - left_out):
         old, new = old_inputs.get(name, _MISSING), new_inputs.get(name, _MISSING)
-        actual = state.get(name, old)
-        changes.update(_changes(name, actual, old, new))
-    fixed = resource.replaces | {"region"}
-    replaces = frozenset(path for path in changes if any(_within(path, start) for start in fixed))
+        found += _changes(resource, name, state.get(name, old), old, new)
+    counted = [change for change in found if not any(_within(change.path, path) for path in ignored)]
+    changes = {change.path: change.kind for change in counted}
+    # The provider's own copy, default tags included, is an output that changes with them.
+    changes |= {f"tagsAll{path[4:]}": kind for path, kind in changes.items() if _within(path, "tags")}
+    replaces = frozenset(change.path for change in counted if _replaces(resource, change))
     return Difference(changes, replaces, bool(replaces) and _name_is_given(resource, new_inputs))
 
 
-def _changes(path: str, actual: Any, old: Any, new: Any) -> Iterator[tuple[str, Kind]]:
+def top(path: str) -> str:
+    """Returns the top-level property of a path."""
+    return path.partition(".")[0].partition("[")[0]
+
+
+def _computed(resource: Resource) -> frozenset[str]:
+    naming = {resource.name.property, resource.name.prefix} if resource.name else set[str]()
+    return resource.computed | naming | {"region"}
+
+
+def _changes(resource: Resource, path: str, actual: Any, old: Any, new: Any) -> Iterator[_Found]:
     if isinstance(new, dict) and isinstance(actual, dict):
         before = old if isinstance(old, dict) else {}
         for name in sorted({*before, *new}):
             inner = before.get(name, _MISSING)
-            yield from _changes(f"{path}.{name}", actual.get(name, inner), inner, new.get(name, _MISSING))
+            there = actual.get(name, inner)
+            yield from _changes(resource, f"{path}.{name}", there, inner, new.get(name, _MISSING))
     elif isinstance(new, list) and isinstance(actual, list):
+        if _plain(path) in resource.sets and same_items(actual, new):
+            return
         before = old if isinstance(old, list) else []
         for index in range(max(len(actual), len(new))):
-            yield from _changes(f"{path}[{index}]", _at(actual, index), _at(before, index), _at(new, index))
+            values = (_at(items, index) for items in (actual, before, new))
+            yield from _changes(resource, f"{path}[{index}]", *values)
     elif new is _MISSING:
-        if old is not _MISSING or (path.endswith("]") and actual is not _MISSING):
-            yield path, Kind.DELETE
+        if actual is not _MISSING and actual not in _EMPTY and (old is not _MISSING or path.endswith("]")):
+            yield _Found(path, Kind.DELETE, actual)
     elif actual is _MISSING or actual is None:
-        yield path, Kind.ADD
+        if new not in _EMPTY:
+            yield _Found(path, Kind.ADD, new)
     elif new == UNKNOWN or not alike(actual, new):
-        yield path, Kind.UPDATE
+        yield _Found(path, Kind.UPDATE, new)
+
+
+def _replaces(resource: Resource, change: _Found) -> bool:
+    path = _plain(change.path)
+    fixed = resource.replaces | {"region"}
+    if path in resource.replaces_by_presence or any(_within(path, start) for start in fixed):
+        return True
+    if change.kind is Kind.UPDATE:
+        return False
+    return not (fixed | resource.replaces_by_presence).isdisjoint(_inside(path, change.value))
+
+
+def _inside(path: str, value: Any) -> Iterator[str]:
+    """Returns the paths of everything inside a value."""
+    if isinstance(value, dict):
+        for name, item in value.items():
+            yield f"{path}.{name}"
+            yield from _inside(f"{path}.{name}", item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _inside(path, item)
 
 
 def _at(items: list[Any], index: int) -> Any:
     return items[index] if index < len(items) else _MISSING
+
+
+def _plain(path: str) -> str:
+    return _INDEX.sub("", path)
 
 
 def _within(path: str, start: str) -> bool:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any, ClassVar, Final
 
 from cohost.local.aws_provider.convert import map_to_pairs, pairs_to_map
-from cohost.local.aws_provider.resource import Call, Name, Resource, changed_tags
+from cohost.local.aws_provider.resource import Call, Change, Name, Resource
 
 _NOT_FOUND: Final = frozenset({"NoSuchEntity"})
 _MOST_VERSIONS: Final = 5  # of a managed policy; IAM's own limit
@@ -49,7 +50,7 @@ class Role(Resource):
         call.client("iam").create_role(**{name: value for name, value in parameters.items() if value})
         return inputs["name"]
 
-    def read(self, call: Call, resource_id: str) -> dict[str, Any]:
+    def read(self, call: Call, resource_id: str, known: Mapping[str, Any]) -> dict[str, Any]:
         """Reads the role."""
         iam = call.client("iam")
         told = iam.get_role(RoleName=resource_id)["Role"]
@@ -67,24 +68,23 @@ class Role(Resource):
             "tags": pairs_to_map(told.get("Tags", [])),
         }
 
-    def update(self, call: Call, resource_id: str, old: dict[str, Any], new: dict[str, Any]) -> None:
+    def update(self, call: Call, resource_id: str, change: Change) -> None:
         """Changes trust, description, session length, boundary and tags."""
-        iam = call.client("iam")
-        if new["assumeRolePolicy"] != old.get("assumeRolePolicy"):
+        iam, new = call.client("iam"), change.new
+        if change.touches("assumeRolePolicy"):
             iam.update_assume_role_policy(RoleName=resource_id, PolicyDocument=new["assumeRolePolicy"])
-        if any(new.get(name) != old.get(name) for name in ("description", "maxSessionDuration")):
+        if change.touches("description", "maxSessionDuration"):
             iam.update_role(
                 RoleName=resource_id,
                 Description=new.get("description", ""),
                 MaxSessionDuration=new["maxSessionDuration"],
             )
-        boundary = new.get("permissionsBoundary")
-        if boundary != old.get("permissionsBoundary"):
-            if boundary:
+        if change.touches("permissionsBoundary"):
+            if boundary := new.get("permissionsBoundary"):
                 iam.put_role_permissions_boundary(RoleName=resource_id, PermissionsBoundary=boundary)
             else:
                 iam.delete_role_permissions_boundary(RoleName=resource_id)
-        wanted, unwanted = changed_tags(old, new)
+        wanted, unwanted = change.tags()
         if unwanted:
             iam.untag_role(RoleName=resource_id, TagKeys=unwanted)
         if wanted:
@@ -113,20 +113,19 @@ class RolePolicy(Resource):
 
     def create(self, call: Call, inputs: dict[str, Any]) -> str:
         """Puts the policy."""
-        resource_id = f"{inputs['role']}:{inputs['name']}"
-        self.update(call, resource_id, {}, inputs)
-        return resource_id
+        _put(call, inputs["role"], inputs["name"], inputs["policy"])
+        return f"{inputs['role']}:{inputs['name']}"
 
-    def read(self, call: Call, resource_id: str) -> dict[str, Any]:
+    def read(self, call: Call, resource_id: str, known: Mapping[str, Any]) -> dict[str, Any]:
         """Reads the policy."""
         role, _, name = resource_id.partition(":")
         told = call.client("iam").get_role_policy(RoleName=role, PolicyName=name)
         return {"role": role, "name": name, "policy": _text(told["PolicyDocument"])}
 
-    def update(self, call: Call, resource_id: str, old: dict[str, Any], new: dict[str, Any]) -> None:
+    def update(self, call: Call, resource_id: str, change: Change) -> None:
         """Puts the policy anew."""
         role, _, name = resource_id.partition(":")
-        call.client("iam").put_role_policy(RoleName=role, PolicyName=name, PolicyDocument=new["policy"])
+        _put(call, role, name, change.new["policy"])
 
     def delete(self, call: Call, resource_id: str, state: dict[str, Any]) -> None:
         """Deletes the policy."""
@@ -157,7 +156,7 @@ class Policy(Resource):
         given = {name: value for name, value in parameters.items() if value}
         return call.client("iam").create_policy(**given)["Policy"]["Arn"]
 
-    def read(self, call: Call, resource_id: str) -> dict[str, Any]:
+    def read(self, call: Call, resource_id: str, known: Mapping[str, Any]) -> dict[str, Any]:
         """Reads the policy's default version."""
         iam = call.client("iam")
         told = iam.get_policy(PolicyArn=resource_id)["Policy"]
@@ -173,16 +172,16 @@ class Policy(Resource):
             "tags": pairs_to_map(iam.list_policy_tags(PolicyArn=resource_id)["Tags"]),
         }
 
-    def update(self, call: Call, resource_id: str, old: dict[str, Any], new: dict[str, Any]) -> None:
+    def update(self, call: Call, resource_id: str, change: Change) -> None:
         """Makes a new default version, and room for it."""
         iam = call.client("iam")
-        if new["policy"] != old.get("policy"):
+        if change.touches("policy"):
             versions = iam.list_policy_versions(PolicyArn=resource_id)["Versions"]
             if len(versions) >= _MOST_VERSIONS:
                 oldest = min(_not_default(versions), key=lambda version: version["CreateDate"])
                 iam.delete_policy_version(PolicyArn=resource_id, VersionId=oldest["VersionId"])
-            iam.create_policy_version(PolicyArn=resource_id, PolicyDocument=new["policy"], SetAsDefault=True)
-        wanted, unwanted = changed_tags(old, new)
+            iam.create_policy_version(PolicyArn=resource_id, PolicyDocument=change.new["policy"], SetAsDefault=True)
+        wanted, unwanted = change.tags()
         if unwanted:
             iam.untag_policy(PolicyArn=resource_id, TagKeys=unwanted)
         if wanted:
@@ -194,6 +193,10 @@ class Policy(Resource):
         for version in _not_default(iam.list_policy_versions(PolicyArn=resource_id)["Versions"]):
             iam.delete_policy_version(PolicyArn=resource_id, VersionId=version["VersionId"])
         iam.delete_policy(PolicyArn=resource_id)
+
+
+def _put(call: Call, role: str, name: str, policy: str) -> None:
+    call.client("iam").put_role_policy(RoleName=role, PolicyName=name, PolicyDocument=policy)
 
 
 def _not_default(versions: list[dict[str, Any]]) -> list[dict[str, Any]]:

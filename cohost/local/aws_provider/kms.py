@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar, Final
 
 from cohost.local.aws_provider.convert import map_to_pairs, pairs_to_map
-from cohost.local.aws_provider.resource import Call, Gone, Name, Resource, changed_tags
+from cohost.local.aws_provider.resource import Call, Change, Gone, Name, Resource
 
 _DEFAULT_WINDOW_DAYS: Final = 30
 _NOT_FOUND: Final = frozenset({"NotFoundException"})
@@ -31,6 +32,7 @@ class Key(Resource):
         }
     )
     replaces: ClassVar = frozenset({"customerMasterKeySpec", "keyUsage"})
+    computed: ClassVar = frozenset({"description", "policy", "rotationPeriodInDays"})
     defaults: ClassVar = {
         "bypassPolicyLockoutSafetyCheck": False,
         "customerMasterKeySpec": "SYMMETRIC_DEFAULT",
@@ -40,8 +42,7 @@ class Key(Resource):
     gone: ClassVar = _NOT_FOUND
 
     def create(self, call: Call, inputs: dict[str, Any]) -> str:
-        """Creates the key, then sets what CreateKey cannot."""
-        kms = call.client("kms")
+        """Creates the key."""
         parameters = {
             "Description": inputs.get("description"),
             "KeySpec": inputs["customerMasterKeySpec"],
@@ -51,13 +52,17 @@ class Key(Resource):
             "BypassPolicyLockoutSafetyCheck": inputs["bypassPolicyLockoutSafetyCheck"],
         }
         given = {name: value for name, value in parameters.items() if value is not None}
-        key_id = kms.create_key(**given)["KeyMetadata"]["KeyId"]
-        _set_rotation(kms, key_id, inputs)
-        if not inputs["isEnabled"]:
-            kms.disable_key(KeyId=key_id)
-        return key_id
+        return call.client("kms").create_key(**given)["KeyMetadata"]["KeyId"]
 
-    def read(self, call: Call, resource_id: str) -> dict[str, Any]:
+    def complete(self, call: Call, resource_id: str, inputs: dict[str, Any]) -> None:
+        """Turns rotation on and the key off as wanted."""
+        kms = call.client("kms")
+        if inputs.get("enableKeyRotation"):
+            _set_rotation(kms, resource_id, inputs)
+        if not inputs["isEnabled"]:
+            kms.disable_key(KeyId=resource_id)
+
+    def read(self, call: Call, resource_id: str, known: Mapping[str, Any]) -> dict[str, Any]:
         """Reads the key; one that waits for its deletion is gone."""
         kms = call.client("kms")
         told = kms.describe_key(KeyId=resource_id)["KeyMetadata"]
@@ -80,28 +85,29 @@ class Key(Resource):
             properties["rotationPeriodInDays"] = rotation.get("RotationPeriodInDays", 365)
         return properties
 
-    def update(self, call: Call, resource_id: str, old: dict[str, Any], new: dict[str, Any]) -> None:
+    def update(self, call: Call, resource_id: str, change: Change) -> None:
         """Changes description, policy, rotation, state and tags."""
-        kms = call.client("kms")
-        if new["isEnabled"] and not old.get("isEnabled", True):
+        kms, new = call.client("kms"), change.new
+        if change.touches("isEnabled") and new["isEnabled"]:
+            # Nothing else can be changed on a key that is off.
             kms.enable_key(KeyId=resource_id)
-        if new.get("description", "") != old.get("description", ""):
+        if change.touches("description"):
             kms.update_key_description(KeyId=resource_id, Description=new.get("description", ""))
-        if new.get("policy") and new["policy"] != old.get("policy"):
+        if change.touches("policy"):
             kms.put_key_policy(KeyId=resource_id, PolicyName="default", Policy=new["policy"])
-        if any(new.get(name) != old.get(name) for name in ("enableKeyRotation", "rotationPeriodInDays")):
+        if change.touches("enableKeyRotation", "rotationPeriodInDays"):
             _set_rotation(kms, resource_id, new)
-        wanted, unwanted = changed_tags(old, new)
+        wanted, unwanted = change.tags()
         if unwanted:
             kms.untag_resource(KeyId=resource_id, TagKeys=unwanted)
         if wanted:
             kms.tag_resource(KeyId=resource_id, Tags=map_to_pairs(wanted, "TagKey", "TagValue"))
-        if not new["isEnabled"] and old.get("isEnabled", True):
+        if change.touches("isEnabled") and not new["isEnabled"]:
             kms.disable_key(KeyId=resource_id)
 
     def delete(self, call: Call, resource_id: str, state: dict[str, Any]) -> None:
         """Schedules the deletion, after 30 days unless the resource says otherwise."""
-        self.read(call, resource_id)
+        self.read(call, resource_id, state)
         days = state.get("deletionWindowInDays") or _DEFAULT_WINDOW_DAYS
         call.client("kms").schedule_key_deletion(KeyId=resource_id, PendingWindowInDays=days)
 
@@ -120,7 +126,7 @@ class Alias(Resource):
         call.client("kms").create_alias(AliasName=inputs["name"], TargetKeyId=inputs["targetKeyId"])
         return inputs["name"]
 
-    def read(self, call: Call, resource_id: str) -> dict[str, Any]:
+    def read(self, call: Call, resource_id: str, known: Mapping[str, Any]) -> dict[str, Any]:
         """Finds the alias among all of the account."""
         pages = call.client("kms").get_paginator("list_aliases").paginate()
         for alias in (alias for page in pages for alias in page["Aliases"]):
@@ -130,19 +136,18 @@ class Alias(Resource):
                 return {"name": resource_id, "arn": arn, "targetKeyId": key, "targetKeyArn": target}
         raise Gone(f"there is no KMS alias {resource_id}")
 
-    def update(self, call: Call, resource_id: str, old: dict[str, Any], new: dict[str, Any]) -> None:
+    def update(self, call: Call, resource_id: str, change: Change) -> None:
         """Points the alias to another key."""
-        call.client("kms").update_alias(AliasName=resource_id, TargetKeyId=new["targetKeyId"])
+        call.client("kms").update_alias(AliasName=resource_id, TargetKeyId=change.new["targetKeyId"])
 
     def delete(self, call: Call, resource_id: str, state: dict[str, Any]) -> None:
         """Deletes the alias, not the key."""
         call.client("kms").delete_alias(AliasName=resource_id)
 
 
-def _set_rotation(kms: Any, key_id: str, inputs: dict[str, Any]) -> None:
+def _set_rotation(kms: Any, key_id: str, inputs: Mapping[str, Any]) -> None:
     if not inputs.get("enableKeyRotation"):
-        if kms.get_key_rotation_status(KeyId=key_id)["KeyRotationEnabled"]:
-            kms.disable_key_rotation(KeyId=key_id)
+        kms.disable_key_rotation(KeyId=key_id)
         return
     days = inputs.get("rotationPeriodInDays")
     kms.enable_key_rotation(KeyId=key_id, **({"RotationPeriodInDays": days} if days else {}))

@@ -72,8 +72,10 @@ def _describe(token: str) -> dict[str, Any]:
     package = importlib.import_module(f"pulumi_aws.{service}.{snake}")
     from pulumi._types import resource_types
 
+    # Where a property's type has the same name, a resource's arguments are its "InitArgs".
+    arguments = getattr(package, f"{name}InitArgs", None) or getattr(package, f"{name}Args")
     return {
-        "inputs": _inside(getattr(package, f"{name}Args"), ()),
+        "inputs": _inside(arguments, ()),
         "outputs": sorted(resource_types(getattr(package, name))),
     }
 

@@ -19,8 +19,8 @@ from cohost.provider.protocol import provider_pb2, status_pb2
 log = logging.getLogger(__name__)
 
 
-class PartialUpdate(CohostError):
-    """An update failed; the new inputs are recorded all the same, with the reason, as the real provider does.
+class Unfinished(CohostError):
+    """A creation or an update failed halfway; its inputs are recorded with the reason, as the real provider does.
 
     Attributes:
         resource_id: The resource.
@@ -42,7 +42,7 @@ def reported(handler: Callable[[Any, Any], Any]) -> Any:
     def call(self: Any, request: Any, context: grpc.ServicerContext) -> Any:
         try:
             return handler(self, request)
-        except PartialUpdate as error:
+        except Unfinished as error:
             status, message = grpc.StatusCode.UNKNOWN, _message(handler, request, error)
             context.set_trailing_metadata((("grpc-status-details-bin", _details(error, message)),))
         except NotImplementedError as error:
@@ -62,7 +62,7 @@ def _message(handler: Callable[..., Any], request: Any, error: Exception) -> str
     return f"{handler.__name__.lower()} {subject}: {error}" if subject else str(error)
 
 
-def _details(error: PartialUpdate, message: str) -> bytes:
+def _details(error: Unfinished, message: str) -> bytes:
     """Packs ErrorResourceInitFailed as gRPC's details of a status."""
     detail = provider_pb2.ErrorResourceInitFailed(
         id=error.resource_id,

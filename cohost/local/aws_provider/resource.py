@@ -99,16 +99,46 @@ class Name:
     lower: bool = False
 
 
+@dataclass(frozen=True)
+class Change:
+    """What an update is to do.
+
+    Attributes:
+        old: The properties as last recorded.
+        new: The inputs wanted now.
+        names: The top-level properties that differ.
+    """
+
+    old: Mapping[str, Any]
+    new: Mapping[str, Any]
+    names: frozenset[str]
+
+    def touches(self, *names: str) -> bool:
+        """Tells whether any of these properties differs."""
+        return not self.names.isdisjoint(names)
+
+    def tags(self) -> tuple[dict[str, str], list[str]]:
+        """Returns the tags to set and the keys of the tags to remove."""
+        before, after = self.old.get("tags") or {}, self.new.get("tags") or {}
+        wanted = {key: value for key, value in after.items() if before.get(key) != value}
+        return wanted, sorted(set(before) - set(after))
+
+
 class Resource(abc.ABC):
     """A resource type.
+
+    Paths name properties without the indices of lists: "productionVariants.modelName".
 
     Attributes:
         token: Its type token.
         supported: Input properties served; others are refused by name.
         name: How it is named; None when it has no name of its own.
-        replaces: Paths of properties that cannot change in place ("deploymentConfig.autoRollbackConfiguration");
-            `region` always is one.
-        defaults: Values of properties the program leaves out.
+        replaces: Paths of properties in which nothing can change in place; `region` always is one.
+        replaces_by_presence: Paths of objects that can neither come nor go in place, but change inside.
+        sets: Paths of lists whose order means nothing.
+        computed: Input properties that keep the value they have when the program leaves them out; names and
+            `region` always do.
+        defaults: Path -> the value of a property that the program leaves out.
         gone: Error codes that say a resource does not exist.
         regional: Whether it lives in a region.
     """
@@ -117,6 +147,9 @@ class Resource(abc.ABC):
     supported: ClassVar[frozenset[str]]
     name: ClassVar[Name | None] = None
     replaces: ClassVar[frozenset[str]] = frozenset()
+    replaces_by_presence: ClassVar[frozenset[str]] = frozenset()
+    sets: ClassVar[frozenset[str]] = frozenset()
+    computed: ClassVar[frozenset[str]] = frozenset()
     defaults: ClassVar[Mapping[str, Any]] = {}
     gone: ClassVar[frozenset[str]] = frozenset()
     regional: ClassVar[bool] = True
@@ -126,32 +159,48 @@ class Resource(abc.ABC):
         """Creates the resource and waits as the real provider does; returns its id.
 
         Raises:
-            ClientError: The cloud refuses; nothing is left that the engine should know.
+            ClientError: The cloud refuses; the engine is to know of nothing.
+            DeploymentError: It came to nothing, and whatever is left of it the engine is not to know.
+        """
+
+    def complete(self, call: Call, resource_id: str, inputs: dict[str, Any]) -> None:  # noqa: B027 (most have nothing)
+        """Sets what creation alone cannot; when this fails, the engine knows the resource with the reason.
+
+        Args:
+            call: The request.
+            resource_id: The resource just created.
+            inputs: Its inputs.
         """
 
     @abc.abstractmethod
-    def read(self, call: Call, resource_id: str) -> dict[str, Any]:
+    def read(self, call: Call, resource_id: str, known: Mapping[str, Any]) -> dict[str, Any]:
         """Returns the resource's properties as the cloud tells them.
+
+        Args:
+            call: The request.
+            resource_id: The resource.
+            known: Properties as far as they are known: its state, or its inputs when it was just created.
 
         Raises:
             ClientError: With a code in `gone` when it does not exist.
             Gone: It exists no more in any useful sense.
         """
 
-    def update(self, call: Call, resource_id: str, old: dict[str, Any], new: dict[str, Any]) -> None:
-        """Changes the resource in place.
+    def imported(self, import_id: str) -> tuple[str, dict[str, Any]]:
+        """Returns the id and what else is known of a resource from the id that a user imports it by.
 
-        Args:
-            call: The request.
-            resource_id: The resource.
-            old: Its properties as last recorded.
-            new: Its new input properties.
+        Raises:
+            ValueError: The import id does not have the type's form.
         """
+        return import_id, {}
+
+    def update(self, call: Call, resource_id: str, change: Change) -> None:
+        """Changes the resource in place."""
         raise NotImplementedError(f"{self.token} cannot be updated in place")
 
     @abc.abstractmethod
     def delete(self, call: Call, resource_id: str, state: dict[str, Any]) -> None:
-        """Deletes the resource; an error with a code in `gone` counts as done."""
+        """Deletes the resource; an error that says it does not exist counts as done."""
 
     def is_gone(self, error: Exception) -> bool:
         """Tells whether an error says that the resource does not exist."""
@@ -165,10 +214,3 @@ class Gone(Exception):
 def code(error: ClientError) -> str:
     """Returns the error code the cloud gave."""
     return str(error.response.get("Error", {}).get("Code", ""))
-
-
-def changed_tags(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[dict[str, str], list[str]]:
-    """Returns the tags to set and the keys of the tags to remove."""
-    before, after = old.get("tags") or {}, new.get("tags") or {}
-    wanted = {key: value for key, value in after.items() if before.get(key) != value}
-    return wanted, sorted(set(before) - set(after))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar, Final
 
 from botocore.exceptions import ClientError
 
 from cohost.local.aws_provider.convert import map_to_pairs, pairs_to_map
-from cohost.local.aws_provider.resource import Call, Name, Resource, changed_tags, code
+from cohost.local.aws_provider.resource import Call, Change, Name, Resource, code
 
 NO_BUCKET: Final = frozenset({"NoSuchBucket", "404", "NotFound"})
 _DELETED_AT_ONCE: Final = 1000
@@ -26,13 +27,16 @@ class Bucket(Resource):
 
     def create(self, call: Call, inputs: dict[str, Any]) -> str:
         """Creates the bucket in its region."""
-        s3, bucket = call.client("s3"), inputs["bucket"]
         place = {"CreateBucketConfiguration": {"LocationConstraint": call.region}}
-        s3.create_bucket(Bucket=bucket, **({} if call.region == "us-east-1" else place))
-        _set_tags(s3, bucket, inputs.get("tags") or {})
-        return bucket
+        call.client("s3").create_bucket(Bucket=inputs["bucket"], **({} if call.region == "us-east-1" else place))
+        return inputs["bucket"]
 
-    def read(self, call: Call, resource_id: str) -> dict[str, Any]:
+    def complete(self, call: Call, resource_id: str, inputs: dict[str, Any]) -> None:
+        """Tags the bucket."""
+        if inputs.get("tags"):
+            _set_tags(call.client("s3"), resource_id, inputs["tags"])
+
+    def read(self, call: Call, resource_id: str, known: Mapping[str, Any]) -> dict[str, Any]:
         """Reads the bucket."""
         s3 = call.client("s3")
         s3.head_bucket(Bucket=resource_id)
@@ -49,10 +53,10 @@ class Bucket(Resource):
             "tags": _tags(s3, resource_id),
         }
 
-    def update(self, call: Call, resource_id: str, old: dict[str, Any], new: dict[str, Any]) -> None:
+    def update(self, call: Call, resource_id: str, change: Change) -> None:
         """Changes the tags; `forceDestroy` is only recorded."""
-        if any(changed_tags(old, new)):
-            _set_tags(call.client("s3"), resource_id, new.get("tags") or {})
+        if any(change.tags()):
+            _set_tags(call.client("s3"), resource_id, change.new.get("tags") or {})
 
     def delete(self, call: Call, resource_id: str, state: dict[str, Any]) -> None:
         """Deletes the bucket, with `forceDestroy` everything in it before."""

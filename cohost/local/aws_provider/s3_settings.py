@@ -3,37 +3,38 @@
 from __future__ import annotations
 
 import abc
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from cohost.local.aws_provider.convert import from_api, request
-from cohost.local.aws_provider.resource import Call, Gone, Resource
+from cohost.local.aws_provider.resource import Call, Change, Gone, Resource
 from cohost.local.aws_provider.s3 import NO_BUCKET
 
 
 class Setting(Resource):
     """A setting of a bucket: putting it creates and changes it."""
 
-    replaces: ClassVar = frozenset({"bucket", "expectedBucketOwner"})
+    replaces: ClassVar = frozenset({"bucket"})
 
     def create(self, call: Call, inputs: dict[str, Any]) -> str:
         """Puts the setting."""
         self.put(call.client("s3"), inputs["bucket"], inputs)
         return inputs["bucket"]
 
-    def read(self, call: Call, resource_id: str) -> dict[str, Any]:
+    def read(self, call: Call, resource_id: str, known: Mapping[str, Any]) -> dict[str, Any]:
         """Reads the setting."""
         return {"bucket": resource_id} | self.get(call.client("s3"), resource_id)
 
-    def update(self, call: Call, resource_id: str, old: dict[str, Any], new: dict[str, Any]) -> None:
+    def update(self, call: Call, resource_id: str, change: Change) -> None:
         """Puts the setting anew."""
-        self.put(call.client("s3"), resource_id, new)
+        self.put(call.client("s3"), resource_id, change.new)
 
     def delete(self, call: Call, resource_id: str, state: dict[str, Any]) -> None:
         """Takes the setting away."""
         self.remove(call.client("s3"), resource_id, state)
 
     @abc.abstractmethod
-    def put(self, s3: Any, bucket: str, inputs: dict[str, Any]) -> None:
+    def put(self, s3: Any, bucket: str, inputs: Mapping[str, Any]) -> None:
         """Puts the setting."""
 
     @abc.abstractmethod
@@ -50,9 +51,10 @@ class BucketVersioning(Setting):
 
     token = "aws:s3/bucketVersioning:BucketVersioning"
     supported: ClassVar = frozenset({"bucket", "expectedBucketOwner", "region", "versioningConfiguration"})
+    replaces: ClassVar = frozenset({"bucket", "expectedBucketOwner"})
     gone: ClassVar = NO_BUCKET
 
-    def put(self, s3: Any, bucket: str, inputs: dict[str, Any]) -> None:
+    def put(self, s3: Any, bucket: str, inputs: Mapping[str, Any]) -> None:
         """Puts the status; a bucket that never had versions cannot be told "Disabled"."""
         if inputs["versioningConfiguration"]["status"] != "Disabled":
             given = {"versioningConfiguration": inputs["versioningConfiguration"]}
@@ -74,9 +76,10 @@ class BucketServerSideEncryptionConfiguration(Setting):
 
     token = "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration"
     supported: ClassVar = frozenset({"bucket", "expectedBucketOwner", "region", "rules"})
+    replaces: ClassVar = frozenset({"bucket", "expectedBucketOwner"})
     gone: ClassVar = NO_BUCKET | {"ServerSideEncryptionConfigurationNotFoundError"}
 
-    def put(self, s3: Any, bucket: str, inputs: dict[str, Any]) -> None:
+    def put(self, s3: Any, bucket: str, inputs: Mapping[str, Any]) -> None:
         """Puts the rules."""
         given = {"serverSideEncryptionConfiguration": {"rules": inputs["rules"]}}
         s3.put_bucket_encryption(**request(s3, "PutBucketEncryption", given, Bucket=bucket))
@@ -105,7 +108,7 @@ class BucketPublicAccessBlock(Setting):
     defaults: ClassVar = dict.fromkeys(_switches, False)
     gone: ClassVar = NO_BUCKET | {"NoSuchPublicAccessBlockConfiguration"}
 
-    def put(self, s3: Any, bucket: str, inputs: dict[str, Any]) -> None:
+    def put(self, s3: Any, bucket: str, inputs: Mapping[str, Any]) -> None:
         """Puts the four switches."""
         given = {"publicAccessBlockConfiguration": {name: inputs[name] for name in self._switches}}
         s3.put_public_access_block(**request(s3, "PutPublicAccessBlock", given, Bucket=bucket))
@@ -127,7 +130,7 @@ class BucketOwnershipControls(Setting):
     supported: ClassVar = frozenset({"bucket", "region", "rule"})
     gone: ClassVar = NO_BUCKET | {"OwnershipControlsNotFoundError"}
 
-    def put(self, s3: Any, bucket: str, inputs: dict[str, Any]) -> None:
+    def put(self, s3: Any, bucket: str, inputs: Mapping[str, Any]) -> None:
         """Puts the one rule."""
         given = {"ownershipControls": {"rules": [inputs["rule"]]}}
         s3.put_bucket_ownership_controls(**request(s3, "PutBucketOwnershipControls", given, Bucket=bucket))
@@ -149,7 +152,7 @@ class BucketPolicy(Setting):
     supported: ClassVar = frozenset({"bucket", "policy", "region"})
     gone: ClassVar = NO_BUCKET | {"NoSuchBucketPolicy"}
 
-    def put(self, s3: Any, bucket: str, inputs: dict[str, Any]) -> None:
+    def put(self, s3: Any, bucket: str, inputs: Mapping[str, Any]) -> None:
         """Puts the policy."""
         s3.put_bucket_policy(Bucket=bucket, Policy=inputs["policy"])
 
@@ -167,12 +170,14 @@ class BucketLifecycleConfiguration(Setting):
 
     token = "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration"
     supported: ClassVar = frozenset({"bucket", "expectedBucketOwner", "region", "rules"})
+    replaces: ClassVar = frozenset({"bucket", "expectedBucketOwner"})
+    # One without a filter is for the whole bucket.
+    defaults: ClassVar = {"rules.filter": {"prefix": ""}}
     gone: ClassVar = NO_BUCKET | {"NoSuchLifecycleConfiguration"}
 
-    def put(self, s3: Any, bucket: str, inputs: dict[str, Any]) -> None:
-        """Puts the rules; one without a filter is for the whole bucket."""
-        rules = [{"filter": {"prefix": ""}} | rule for rule in inputs.get("rules") or []]
-        given = {"lifecycleConfiguration": {"rules": rules}}
+    def put(self, s3: Any, bucket: str, inputs: Mapping[str, Any]) -> None:
+        """Puts the rules."""
+        given = {"lifecycleConfiguration": {"rules": inputs["rules"]}}
         parameters = request(s3, "PutBucketLifecycleConfiguration", given, Bucket=bucket)
         s3.put_bucket_lifecycle_configuration(**parameters)
 

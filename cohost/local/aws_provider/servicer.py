@@ -13,12 +13,18 @@ from google.protobuf.empty_pb2 import Empty
 from cohost.errors import CohostError
 from cohost.local.aws_provider import checks, configuration, differences, invokes, properties, states
 from cohost.local.aws_provider.registry import RESOURCES
-from cohost.local.aws_provider.reporting import PartialUpdate, reported
-from cohost.local.aws_provider.resource import Call, Gone, Resource, Session
+from cohost.local.aws_provider.reporting import Unfinished, reported
+from cohost.local.aws_provider.resource import Call, Change, Gone, Resource, Session
 from cohost.local.aws_provider.wire import to_dict, to_struct
 from cohost.provider.protocol import plugin_pb2, provider_pb2, provider_pb2_grpc
 
 VERSION: Final = "7.51.1"
+_FAILURES: Final = (ClientError, BotoCoreError, CohostError, Gone)
+_MODES: Final = {
+    provider_pb2.CheckRequest.AutonamingOptions.PROPOSE: checks.Mode.PROPOSED,
+    provider_pb2.CheckRequest.AutonamingOptions.ENFORCE: checks.Mode.ENFORCED,
+    provider_pb2.CheckRequest.AutonamingOptions.DISABLE: checks.Mode.DISABLED,
+}
 _KINDS: Final = {
     differences.Kind.ADD: (provider_pb2.PropertyDiff.ADD, provider_pb2.PropertyDiff.ADD_REPLACE),
     differences.Kind.DELETE: (provider_pb2.PropertyDiff.DELETE, provider_pb2.PropertyDiff.DELETE_REPLACE),
@@ -67,6 +73,7 @@ class AwsProvider(provider_pb2_grpc.ResourceProviderServicer):
     def Configure(self, request: Any) -> Any:
         """Sets the region and refuses to talk to anything but this machine."""
         given = to_dict(request.args) or dict(request.variables)
+        self._cancelled = threading.Event()
         self._session = configuration.session(given, os.environ, self._cancelled)
         return provider_pb2.ConfigureResponse(supportsPreview=True, supports_autonaming_configuration=True)
 
@@ -88,10 +95,7 @@ class AwsProvider(provider_pb2_grpc.ResourceProviderServicer):
     def Diff(self, request: Any) -> Any:
         """Compares a resource with its new inputs."""
         resource = _resource(request.urn)
-        state, news = to_dict(request.olds), to_dict(request.news)
-        old_inputs = to_dict(request.old_inputs) or state
-        ignored = frozenset(request.ignoreChanges)
-        found = differences.compare(resource, state, old_inputs, news, ignored)
+        found = _difference(resource, request)
         some = provider_pb2.DiffResponse.DIFF_SOME if found.changes else provider_pb2.DiffResponse.DIFF_NONE
         detailed = {
             path: provider_pb2.PropertyDiff(kind=_KINDS[kind][path in found.replaces], inputDiff=False)
@@ -99,8 +103,8 @@ class AwsProvider(provider_pb2_grpc.ResourceProviderServicer):
         }
         return provider_pb2.DiffResponse(
             changes=some,
-            diffs=sorted({_top(path) for path in found.changes}),
-            replaces=sorted({_top(path) for path in found.replaces}),
+            diffs=sorted(found.names),
+            replaces=sorted({differences.top(path) for path in found.replaces}),
             deleteBeforeReplace=found.delete_first,
             detailedDiff=detailed,
             hasDetailedDiff=True,
@@ -113,26 +117,37 @@ class AwsProvider(provider_pb2_grpc.ResourceProviderServicer):
         if request.preview:
             return provider_pb2.CreateResponse(properties=to_struct(states.planned(resource, inputs)))
         inputs = checks.with_name(resource, inputs)
+        known = states.given(inputs)
         call = self._call(resource, inputs, request.timeout)
-        resource_id = resource.create(call, _given(inputs))
-        recorded = states.outputs(resource, inputs, self._read(resource, call, resource_id))
+        resource_id = resource.create(call, known)
+        recorded: dict[str, Any] = {}
+        try:
+            recorded = states.outputs(resource, inputs, self._read(resource, call, resource_id, known))
+            resource.complete(call, resource_id, known)
+            recorded = states.outputs(resource, inputs, self._read(resource, call, resource_id, known))
+        except _FAILURES as error:
+            raise Unfinished(resource_id, recorded | known, inputs, str(error)) from error
         return provider_pb2.CreateResponse(id=resource_id, properties=to_struct(recorded))
 
     @reported
     def Read(self, request: Any) -> Any:
-        """Reads a resource for a refresh or an import; one that is gone has no id."""
-        resource = _resource(request.urn)
+        """Reads a resource for a refresh or, without a state, an import; one that is gone has no id."""
+        resource, resource_id = _resource(request.urn), request.id
         state, old_inputs = to_dict(request.properties), to_dict(request.inputs)
-        call = self._call(resource, state or old_inputs, request.timeout)
+        known = state
+        if not state:
+            resource_id, known = resource.imported(request.id)
+        call = self._call(resource, known or old_inputs, request.timeout)
         try:
-            actual = self._read(resource, call, request.id)
+            actual = self._read(resource, call, resource_id, known)
         except (ClientError, Gone) as error:
             if resource.is_gone(error):
                 return provider_pb2.ReadResponse()
             raise
-        recorded = states.outputs(resource, state or old_inputs, actual)
-        inputs = states.refreshed_inputs(resource, old_inputs, recorded)
-        return provider_pb2.ReadResponse(id=request.id, properties=to_struct(recorded), inputs=to_struct(inputs))
+        recorded = states.outputs(resource, known, actual)
+        refreshed = states.refreshed_inputs(old_inputs, recorded)
+        inputs = refreshed if state else states.imported_inputs(resource, recorded)
+        return provider_pb2.ReadResponse(id=resource_id, properties=to_struct(recorded), inputs=to_struct(inputs))
 
     @reported
     def Update(self, request: Any) -> Any:
@@ -142,14 +157,16 @@ class AwsProvider(provider_pb2_grpc.ResourceProviderServicer):
         for name in request.ignoreChanges:
             if name in old:
                 new[name] = old[name]
+        planned = states.planned_update(resource, old, new)
         if request.preview:
-            return provider_pb2.UpdateResponse(properties=to_struct(old | _given(new)))
+            return provider_pb2.UpdateResponse(properties=to_struct(planned))
         call = self._call(resource, new, request.timeout)
+        change = Change(old, states.given(new), _difference(resource, request).names)
         try:
-            resource.update(call, request.id, old, _given(new))
-            recorded = states.outputs(resource, new, self._read(resource, call, request.id))
-        except (ClientError, BotoCoreError, CohostError, Gone) as error:
-            raise PartialUpdate(request.id, old | _given(new), new, str(error)) from error
+            resource.update(call, request.id, change)
+            recorded = states.outputs(resource, new, self._read(resource, call, request.id, planned))
+        except _FAILURES as error:
+            raise Unfinished(request.id, planned, new, str(error)) from error
         return provider_pb2.UpdateResponse(properties=to_struct(recorded))
 
     @reported
@@ -187,10 +204,12 @@ class AwsProvider(provider_pb2_grpc.ResourceProviderServicer):
         region = given.get("region") if resource.regional else None
         return Call(session, region or session.region, timeout)
 
-    def _read(self, resource: Resource, call: Call, resource_id: str) -> dict[str, Any]:
-        actual = resource.read(call, resource_id)
+    def _read(self, resource: Resource, call: Call, resource_id: str, known: Mapping[str, Any]) -> dict[str, Any]:
+        actual = resource.read(call, resource_id, known)
         if resource.regional:
             actual["region"] = call.region
+        if resource.name and resource.name.prefix:
+            actual[resource.name.prefix] = checks.prefix_of(actual[resource.name.property])
         if "tags" in resource.supported:
             actual["tagsAll"] = actual.get("tags") or {}
         return actual
@@ -203,20 +222,19 @@ def _resource(urn: str) -> Resource:
     return RESOURCES[token]
 
 
-def _naming(request: Any) -> checks.Naming:
-    modes = provider_pb2.CheckRequest.AutonamingOptions
-    configured = request.HasField("autonaming")
-    return checks.Naming(
-        urn=request.urn,
-        seed=request.randomSeed,
-        proposed=request.autonaming.proposed_name if configured else "",
-        disabled=configured and request.autonaming.mode == modes.DISABLE,
+def _difference(resource: Resource, request: Any) -> differences.Difference:
+    """Compares what a request to diff or to update says there is with what it wants."""
+    return differences.compare(
+        resource,
+        to_dict(request.olds),
+        to_dict(request.old_inputs),
+        to_dict(request.news),
+        frozenset(request.ignoreChanges),
     )
 
 
-def _given(inputs: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in inputs.items() if name != checks.DEFAULTS}
-
-
-def _top(path: str) -> str:
-    return path.partition(".")[0].partition("[")[0]
+def _naming(request: Any) -> checks.Naming:
+    if not request.HasField("autonaming"):
+        return checks.Naming(request.urn, request.randomSeed)
+    options = request.autonaming
+    return checks.Naming(request.urn, request.randomSeed, _MODES[options.mode], options.proposed_name)

@@ -7,7 +7,7 @@ from typing import Any
 
 from cohost.local.aws_provider import properties
 from cohost.local.aws_provider.checks import DEFAULTS
-from cohost.local.aws_provider.equality import alike, sort_key
+from cohost.local.aws_provider.equality import alike, same_items
 from cohost.local.aws_provider.resource import Resource
 from cohost.local.aws_provider.wire import UNKNOWN
 
@@ -15,32 +15,65 @@ from cohost.local.aws_provider.wire import UNKNOWN
 def outputs(resource: Resource, inputs: Mapping[str, Any], actual: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the properties to record: the inputs, and over them what the cloud tells."""
     settled = {name: _settle(value, inputs.get(name)) for name, value in actual.items()}
-    merged = {name: value for name, value in inputs.items() if name != DEFAULTS} | settled
+    merged = given(inputs) | settled
     known = properties.outputs(resource.token)
     return {name: value for name, value in merged.items() if name in known and value is not None}
 
 
 def planned(resource: Resource, inputs: Mapping[str, Any]) -> dict[str, Any]:
     """Returns what a preview knows of a resource still to be created: the inputs; all else is unknown."""
-    computed = dict.fromkeys(properties.outputs(resource.token) - set(resource.supported), UNKNOWN)
+    decided = properties.outputs(resource.token) - set(properties.inputs(resource.token)) | resource.computed
+    computed: dict[str, Any] = dict.fromkeys(decided, UNKNOWN)
     if resource.name and resource.name.property not in inputs:
         computed[resource.name.property] = UNKNOWN
     if resource.regional and "region" not in inputs:
         computed["region"] = UNKNOWN
-    return computed | {name: value for name, value in inputs.items() if name != DEFAULTS}
+    return _with_all_tags(resource, computed | given(inputs))
 
 
-def refreshed_inputs(resource: Resource, old_inputs: Mapping[str, Any], actual: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the inputs that describe what there is now.
+def planned_update(resource: Resource, old: Mapping[str, Any], inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns what a preview knows of a resource to be updated in place."""
+    return _with_all_tags(resource, {**old, **given(inputs)})
+
+
+def given(inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the inputs without the list of those that were filled in."""
+    return {name: value for name, value in inputs.items() if name != DEFAULTS}
+
+
+def refreshed_inputs(old_inputs: Mapping[str, Any], actual: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the inputs last given, as they would have to be to describe what there is now.
+
+    As pulumi-terraform-bridge, extractInputsObject: what is gone is left out, and a default that has changed is
+    none any more.
 
     Args:
-        resource: The type.
-        old_inputs: The inputs last given; empty when the resource is being imported.
+        old_inputs: The inputs last given.
         actual: The properties as recorded now.
     """
-    if not old_inputs:
-        return {name: value for name, value in actual.items() if name in resource.supported}
-    return {name: _project(actual[name], value) if name in actual else value for name, value in old_inputs.items()}
+    inputs = {name: _project(actual[name], value) for name, value in old_inputs.items() if name in actual}
+    defaults = [name for name in old_inputs.get(DEFAULTS, []) if inputs.get(name) == old_inputs.get(name)]
+    return inputs | ({DEFAULTS: defaults} if defaults else {})
+
+
+def imported_inputs(resource: Resource, actual: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the inputs that describe a resource just imported, without empty values and defaults.
+
+    As pulumi-terraform-bridge, extractSchemaInputsObject; none of them counts as filled in, so that a program
+    which leaves out the name replaces what it imported.
+    """
+    inputs = {
+        name: value
+        for name, value in actual.items()
+        if name in resource.supported
+        and value not in ("", False, [], {})
+        and (name not in resource.defaults or resource.defaults[name] != value)
+    }
+    return {**inputs, DEFAULTS: []}
+
+
+def _with_all_tags(resource: Resource, known: dict[str, Any]) -> dict[str, Any]:
+    return known | ({"tagsAll": known.get("tags") or {}} if "tags" in resource.supported else {})
 
 
 def _settle(actual: Any, wanted: Any) -> Any:
@@ -48,7 +81,7 @@ def _settle(actual: Any, wanted: Any) -> Any:
     if isinstance(actual, dict) and isinstance(wanted, dict):
         return {name: _settle(value, wanted.get(name)) for name, value in actual.items()}
     if isinstance(actual, list) and isinstance(wanted, list):
-        if sorted(map(sort_key, actual)) == sorted(map(sort_key, wanted)):
+        if same_items(actual, wanted):
             return wanted
         if len(actual) == len(wanted):
             return [_settle(item, other) for item, other in zip(actual, wanted, strict=True)]

@@ -23,15 +23,6 @@ def to_struct(properties: dict[str, Any]) -> Struct:
     return struct
 
 
-def has_unknown(value: Any) -> bool:
-    """Tells whether anything in a value is not known yet."""
-    if isinstance(value, dict):
-        return any(has_unknown(item) for item in value.values())
-    if isinstance(value, list):
-        return any(has_unknown(item) for item in value)
-    return value == UNKNOWN
-
-
 def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: _plain(item) for name, item in value.items()}
