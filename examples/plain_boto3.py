@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[1]
 def main() -> None:
     """Ask the digits model its smoke test and print the answer."""
     stack = os.environ.get("COHOST_STACK", "aws")
-    command = [sys.executable, "-m", "cohost.cli.main", "local", "output", stack, "--json"]
+    command = [sys.executable, "-m", "cohost.cli", "local", "output", stack, "--json"]
     outputs = json.loads(subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT).stdout)
     bucket, _, prefix = outputs["store"].removeprefix("s3://").partition("/")
     key = "/".join(part for part in (prefix, "releases/current.json") if part)

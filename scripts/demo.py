@@ -203,8 +203,8 @@ def old_and_new(old: str, new: str) -> None:
         for version in (old, new):
             answers[version] = predictor.infer(CHANGED, test.inputs(), version=version)
     for name, version in (("old", old), ("new", new)):
-        rows = answers[version]["probabilities"].round(3).tolist()
-        print(f"  {name} {version[:12]}: probabilities of the first flower {rows[0]}", flush=True)
+        first = "  ".join(f"{value:.3f}" for value in answers[version]["probabilities"][0])
+        print(f"  {name} version {version[:12]}: probabilities of the first flower {first}", flush=True)
     if answers[old]["probabilities"].tolist() == answers[new]["probabilities"].tolist():
         fail("both versions answer the same")
 
@@ -228,7 +228,11 @@ def nothing_left() -> None:
         "policies": client("iam").list_policies(Scope="Local")["Policies"],
         "log groups": client("logs").describe_log_groups()["logGroups"],
         "alarms": client("cloudwatch").describe_alarms()["MetricAlarms"],
-        "key aliases": [alias for alias in client("kms").list_aliases()["Aliases"] if "TargetKeyId" in alias],
+        "key aliases": [
+            alias
+            for alias in client("kms").list_aliases()["Aliases"]
+            if not alias["AliasName"].startswith("alias/aws/")
+        ],
     }
     print("  left in the account: " + ", ".join(f"{len(items)} {kind}" for kind, items in found.items()))
     if any(found.values()):

@@ -26,11 +26,11 @@ def validate(arguments: argparse.Namespace) -> Answer:
 
 def add(arguments: argparse.Namespace) -> Answer:
     """Makes a model folder from an ONNX file and lists it in the catalog."""
-    from cohost import catalog_add
+    from cohost.add import add as add_model
     from cohost.folder import SMOKE, shown
 
     catalog = _file(arguments)
-    added = catalog_add.add(arguments.file, name=arguments.name, owner=arguments.owner, catalog=catalog)
+    added = add_model(arguments.file, name=arguments.name, owner=arguments.owner, catalog=catalog)
     document = {"model": arguments.name, "path": str(added.folder), "catalog": str(catalog)}
     batching = "batches requests" if added.batched else "does not batch requests"
     text = f"{shown(added.folder)} is in {shown(catalog)}; it {batching}, and its {SMOKE} expects what it answers now"
@@ -43,7 +43,7 @@ def _file(arguments: argparse.Namespace) -> Path:
     """Returns the catalog's file: as given, or the one of the project found from here upwards."""
     from cohost.local.stack_config import find_root
 
-    return arguments.catalog.resolve() if arguments.catalog else find_root(arguments.root) / DEFAULT_CATALOG
+    return arguments.catalog.absolute() if arguments.catalog else find_root(arguments.root) / DEFAULT_CATALOG
 
 
 def _smallest_disk(start: Path, catalog: Path) -> int | None:

@@ -9,6 +9,7 @@ import argparse
 import contextlib
 import importlib
 import json
+import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -45,7 +46,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _INTERRUPTED
     finally:
         signal.signal(signal.SIGTERM, previous)
-    return _deliver(answer, as_json=parsed.json)
+    try:
+        return _deliver(answer, as_json=parsed.json)
+    except BrokenPipeError:
+        # The reader has seen enough (`| head`); what Python would still flush goes nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return answer.exit_code
 
 
 def _deliver(answer: Answer, *, as_json: bool) -> int:
@@ -55,6 +61,7 @@ def _deliver(answer: Answer, *, as_json: bool) -> int:
         print(json.dumps(answer.document, indent=2))
     elif answer.text:
         print(answer.text)
+    sys.stdout.flush()
     return answer.exit_code
 
 

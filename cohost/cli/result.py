@@ -27,8 +27,8 @@ _WOULD: Final = {
 
 
 def masked(outputs: Mapping[str, Any], secret: Collection[str]) -> dict[str, Any]:
-    """Returns the outputs, with a mask in the place of each secret."""
-    return {name: MASK if name in secret else value for name, value in outputs.items()}
+    """Returns the outputs in the order of their names, with a mask in the place of each secret."""
+    return {name: MASK if name in secret else value for name, value in sorted(outputs.items())}
 
 
 def document(stack: str, engine: str, result: Result) -> dict[str, Any]:

@@ -64,7 +64,11 @@ class Cloud:
             "policy": [item["PolicyName"] for item in iam.list_policies(Scope="Local")["Policies"]],
             "log group": [item["logGroupName"] for item in self.client("logs").describe_log_groups()["logGroups"]],
             "alarm": [item["AlarmName"] for item in self.client("cloudwatch").describe_alarms()["MetricAlarms"]],
-            "alias": [item["AliasName"] for item in kms.list_aliases()["Aliases"] if "TargetKeyId" in item],
+            "alias": [
+                item["AliasName"]
+                for item in kms.list_aliases()["Aliases"]
+                if not item["AliasName"].startswith("alias/aws/")
+            ],
             "key": [key["KeyId"] for key in keys if key["KeyState"] != "PendingDeletion"],
         }
         return {kind: names for kind, names in found.items() if names}

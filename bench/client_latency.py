@@ -1,0 +1,69 @@
+"""The client's median latency on the digits model, against a bare HTTP POST of the same bytes to the same place.
+
+Both take turns on the same endpoint of the local cloud, each on one kept-alive connection.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import urllib.parse
+
+import urllib3
+
+from bench import report
+from bench.local_stack import cohost, project
+from cohost.client import Predictor, smoke
+from cohost.client.sagemaker import CONTENT_TYPE
+from cohost.client.signing import AwsRuntime
+from cohost.client.tensors import encode
+
+MODEL = "digits"
+ROUNDS = 2000
+WANTED = 1.1
+
+
+def main() -> None:
+    """Measures and prints."""
+    with project() as root:
+        cohost(root, "local", "up", "aws")
+        os.environ.update(cohost(root, "local", "env", "aws"))
+        outputs = cohost(root, "local", "output", "aws")
+        test = smoke.load(root / "model_artifacts" / MODEL / smoke.FILE)
+        with Predictor.from_outputs(outputs) as predictor:
+            ours, bare = measure(predictor, outputs, test)
+    print(report.machine())
+    ratio = ours / bare
+    measured, alternative = f"{ours * 1e3:.3f} ms", f"a bare POST of the same bytes {bare * 1e3:.3f} ms"
+    good = ratio <= WANTED
+    report.finish(report.line(f"client p50 on {MODEL}", measured, alternative, ratio, f"<= {WANTED:g}", good=good))
+
+
+def measure(predictor: Predictor, outputs: dict[str, str], test: smoke.SmokeTest) -> tuple[float, float]:
+    """Median seconds of a call by the client, and of a bare POST of what it sends."""
+    inputs = test.inputs()
+    body, size = encode(inputs)
+    target = f"{MODEL}/{predictor.models()[MODEL]}.tar.gz"
+    runtime = AwsRuntime(outputs["region"])
+    path = f"/endpoints/{outputs['endpoint']}/invocations"
+    headers = {"Content-Type": f"{CONTENT_TYPE}{size}", "X-Amzn-SageMaker-Target-Model": target}
+    signed = runtime.sign("POST", path, body, headers)
+    where = urllib.parse.urlsplit(runtime.url)
+    pool = urllib3.HTTPConnectionPool(str(where.hostname), where.port, maxsize=1)
+
+    def bare() -> None:
+        answer = pool.urlopen("POST", path, body=body, headers=signed, retries=False)
+        assert answer.status == 200, answer.data
+
+    def ours() -> None:
+        predictor.infer(MODEL, inputs)
+
+    for action in (bare, ours):
+        for _ in range(100):
+            action()
+    pairs = [(report.seconds(ours), report.seconds(bare)) for _ in range(ROUNDS)]
+    return statistics.median(one for one, _ in pairs), statistics.median(other for _, other in pairs)
+
+
+if __name__ == "__main__":
+    main()
