@@ -1,54 +1,53 @@
-"""What must hold between the settings of a stack on AWS, and between them and what AWS offers."""
+"""What must hold between the settings of a stack on AWS, and between them and what AWS offers.
+
+Each rule looks at one part, and yields faults; components check their arguments by the same rules.
+"""
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from difflib import get_close_matches
 from typing import Final
 
 from cohost import fleet
-from cohost.aws_settings import AwsSettings
+from cohost.aws_settings import AwsSettings, Encryption, Image, Network, Variant
 
-# A key of the project's namespace ("variant.maxInstances") or a full one ("aws:region"), and what is wrong.
+# A key of the project's namespace ("variant.maxInstances"), and what is wrong.
 Fault = tuple[str, str]
 
 # Source: botocore 1.44.5, logs, PutRetentionPolicy.
 _RETENTION_DAYS: Final = (
-    1,
-    3,
-    5,
-    7,
-    14,
-    30,
-    60,
-    90,
-    120,
-    150,
-    180,
-    365,
-    400,
-    545,
-    731,
-    1096,
-    1827,
-    2192,
-    2557,
-    2922,
+    *(1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731),
+    *(1096, 1827, 2192, 2557, 2922, 3288, 3653),
 )
 # Source: AWS General Reference, "Tag naming and usage conventions" (50 tags; 128 and 256 characters).
 _TAG_TEXT: Final = re.compile(r"[\w .:/=+@-]*")
 _MAX_TAGS: Final = 45
-# IAM refuses a managed policy of more than 6,144 characters; the rest of the caller policy needs about 1,500.
-_MAX_PATTERN_CHARACTERS: Final = 4000
+# IAM refuses a managed policy of more than 6,144 characters; the rest of the caller policy needs less than 1,100.
+_MAX_PATTERN_CHARACTERS: Final = 5000
+_ECR: Final = re.compile(r"[0-9]{12}\.dkr\.ecr\.(?P<region>[a-z0-9-]+)\.amazonaws\.com(\.cn)?/[^\s:@]+[:@]\S+")
 
 
 def faults(settings: AwsSettings) -> list[Fault]:
     """Returns everything wrong with settings whose types are right."""
-    return [fault for rule in _RULES for fault in rule(settings)]
+    return [
+        *variant(settings.variant),
+        *image(settings.image, settings.region, has_ami=settings.inference_ami_version is not None),
+        *(ami(settings.inference_ami_version) if settings.inference_ami_version is not None else ()),
+        *encryption(settings.encryption, settings.region),
+        *network(settings.network),
+        *keeping(production=settings.production, force_destroy=settings.force_destroy),
+        *retention(settings.log_retention_days),
+        *notify(settings.alarms.notify, settings.region),
+        *target_models(settings.caller.target_models),
+        *tags(settings.tags),
+    ]
 
 
-def _fleet(settings: AwsSettings) -> Iterator[Fault]:
-    variant = settings.variant
+def variant(variant: Variant) -> Iterator[Fault]:
+    """What is wrong with a fleet."""
     refused = fleet.instance_type_fault(variant.instance_type)
     if refused:
         yield "variant.instanceType", refused
@@ -63,51 +62,67 @@ def _fleet(settings: AwsSettings) -> Iterator[Fault]:
         )
 
 
-def _image(settings: AwsSettings) -> Iterator[Fault]:
-    image, ami = settings.image, settings.inference_ami_version
-    known = ", ".join(fleet.image_versions())
+def image(image: Image, region: str, *, has_ami: bool) -> Iterator[Fault]:
+    """What is wrong with the choice of an image.
+
+    Args:
+        image: The choice.
+        region: Where it is to serve.
+        has_ami: Whether an inference AMI is given with it.
+    """
     if image.uri:
         for key in sorted({"account", "version"} & image.model_fields_set):
             yield f"image.{key}", "stands beside image.uri, which is the whole address; remove one of them"
-        if ami is None:
-            yield (
-                "inferenceAmiVersion",
-                f"is missing, and image.uri needs it; one of {', '.join(fleet.amis())}",
-            )
+        if not has_ami:
+            yield "inferenceAmiVersion", f"is missing, and image.uri needs it; one of {', '.join(fleet.amis())}"
+        for fault in image_uri(image.uri, region):
+            yield "image.uri", fault
         return
-    if ami is None and fleet.image_version(image.version) is None:
-        yield (
-            "image.version",
-            f"{image.version!r} is not known ({known}); with inferenceAmiVersion any tag is taken",
-        )
-    if image.account is None and fleet.image_account(settings.region) is None:
+    if not has_ami and fleet.image_version(image.version) is None:
+        known = ", ".join(fleet.image_versions())
+        yield "image.version", f"{image.version!r} is not known ({known}); with inferenceAmiVersion any tag is taken"
+    if image.account is None and fleet.image_account(region) is None:
+        near = get_close_matches(region, fleet.regions(), n=1)
         yield (
             "image.account",
-            f"is missing, and the account that holds the image in {settings.region} is not known; "
-            "give it, or image.uri",
+            f"is missing, and the account that holds the image in {region} is not known"
+            + (f" (did you mean the region {near[0]}?)" if near else "")
+            + "; give it, or image.uri",
         )
 
 
-def _ami(settings: AwsSettings) -> Iterator[Fault]:
-    ami = settings.inference_ami_version
-    if ami is not None and ami not in fleet.amis():
+def image_uri(uri: str, region: str) -> Iterator[str]:
+    """What is wrong with an image's address.
+
+    Source: SageMaker API reference, ContainerDefinition, Image (a registry elsewhere needs an ImageConfig, which this
+    stack does not give; the image must be in the model's region).
+    """
+    match = _ECR.fullmatch(uri)
+    if match is None:
         yield (
-            "inferenceAmiVersion",
-            f"{ami!r} is not an inference AMI for GPUs; one of {', '.join(fleet.amis())}",
+            f"{uri!r} is not an image in Amazon ECR with a tag or digest; "
+            f"one is 123456789012.dkr.ecr.{region}.amazonaws.com/triton:26.05"
         )
+    elif match["region"] != region:
+        yield f"is an image in {match['region']}; SageMaker in {region} pulls only from there"
 
 
-def _encryption(settings: AwsSettings) -> Iterator[Fault]:
-    key = settings.encryption.kms_key_arn
-    if key and key.split(":")[3] != settings.region:
-        yield (
-            "encryption.kmsKeyArn",
-            f"is a key in {key.split(':')[3]}; the bucket in {settings.region} needs one there",
-        )
+def ami(version: str, *, key: str = "inferenceAmiVersion") -> Iterator[Fault]:
+    """What is wrong with an inference AMI."""
+    if version not in fleet.amis():
+        yield key, f"{version!r} is not an inference AMI for GPUs; one of {', '.join(fleet.amis())}"
 
 
-def _network(settings: AwsSettings) -> Iterator[Fault]:
-    subnets, groups = settings.network.subnet_ids, settings.network.security_group_ids
+def encryption(encryption: Encryption, region: str) -> Iterator[Fault]:
+    """What is wrong with a given key."""
+    key = encryption.kms_key_arn
+    if key and key.split(":")[3] != region:
+        yield "encryption.kmsKeyArn", f"is a key in {key.split(':')[3]}; the bucket in {region} needs one there"
+
+
+def network(network: Network) -> Iterator[Fault]:
+    """What is wrong with a choice of subnets and security groups."""
+    subnets, groups = network.subnet_ids, network.security_group_ids
     if groups and not subnets:
         yield "network.subnetIds", "is missing, and securityGroupIds needs it; two or more in different zones"
     if subnets and len(set(subnets)) < 2:
@@ -116,21 +131,49 @@ def _network(settings: AwsSettings) -> Iterator[Fault]:
         yield "network.securityGroupIds", "is missing, and subnetIds needs it; one or more of the same VPC"
 
 
-def _keeping(settings: AwsSettings) -> Iterator[Fault]:
-    if settings.production and settings.force_destroy:
+def keeping(*, production: bool, force_destroy: bool) -> Iterator[Fault]:
+    """Whether a store is to be kept and thrown away at once."""
+    if production and force_destroy:
+        yield "forceDestroy", "is true, and so is production, which protects the store; one of them must be false"
+
+
+def retention(days: int) -> Iterator[Fault]:
+    """Whether CloudWatch cannot keep logs so long."""
+    if days not in _RETENTION_DAYS:
+        yield "logRetentionDays", f"{days} is not one of CloudWatch's: {', '.join(map(str, _RETENTION_DAYS))}"
+
+
+def notify(topics: Sequence[str], region: str, *, key: str = "alarms.notify") -> Iterator[Fault]:
+    """What is wrong with the topics that alarms tell.
+
+    Source: CloudWatch API reference, PutMetricAlarm, AlarmActions (five at most, in the alarm's region).
+    """
+    for index, topic in enumerate(topics):
+        if topic.split(":")[3] != region:
+            yield f"{key}[{index}]", f"is a topic in {topic.split(':')[3]}; alarms in {region} need one there"
+    if len(topics) > 5:
+        yield key, f"has {len(topics)} topics; CloudWatch takes 5 at most"
+
+
+def target_models(patterns: Sequence[str], *, key: str = "caller.targetModels") -> Iterator[Fault]:
+    """Whether patterns are empty, or more than fit into a policy."""
+    for index, pattern in enumerate(patterns):
+        if not pattern.strip():
+            yield f"{key}[{index}]", "is empty; a pattern such as digits/* was expected"
+    total = sum(len(json.dumps(pattern)) + 1 for pattern in patterns)
+    if total > _MAX_PATTERN_CHARACTERS:
         yield (
-            "forceDestroy",
-            "is true, and so is production, which protects the store; one of them must be false",
+            key,
+            f"has {total} characters, and IAM refuses so long a policy ({_MAX_PATTERN_CHARACTERS} fit); "
+            "name groups of models by a common prefix",
         )
-    if settings.log_retention_days not in _RETENTION_DAYS:
-        days = ", ".join(map(str, _RETENTION_DAYS))
-        yield "logRetentionDays", f"{settings.log_retention_days} is not one of CloudWatch's: {days}"
 
 
-def _tags(settings: AwsSettings) -> Iterator[Fault]:
-    if len(settings.tags) > _MAX_TAGS:
-        yield "tags", f"has {len(settings.tags)} tags; {_MAX_TAGS} are the most"
-    for name, value in settings.tags.items():
+def tags(tags: Mapping[str, str]) -> Iterator[Fault]:
+    """What is wrong with tags."""
+    if len(tags) > _MAX_TAGS:
+        yield "tags", f"has {len(tags)} tags; {_MAX_TAGS} are the most"
+    for name, value in tags.items():
         if name.lower().startswith(("aws:", "cohost:")):
             yield f"tags.{name}", "begins with a prefix that is not yours to use (aws:, cohost:)"
         elif not (0 < len(name) <= 128 and len(value) <= 256 and _TAG_TEXT.fullmatch(name + value)):
@@ -138,25 +181,3 @@ def _tags(settings: AwsSettings) -> Iterator[Fault]:
                 f"tags.{name}",
                 "has characters that AWS refuses, or too many; letters, digits, spaces, . : / = + @ - _",
             )
-
-
-def _caller(settings: AwsSettings) -> Iterator[Fault]:
-    total = sum(map(len, settings.caller.target_models))
-    if total > _MAX_PATTERN_CHARACTERS:
-        yield (
-            "caller.targetModels",
-            f"has {total} characters, and IAM refuses so long a policy ({_MAX_PATTERN_CHARACTERS} fit); "
-            "name groups of models by a common prefix",
-        )
-
-
-_RULES: Final[tuple[Callable[[AwsSettings], Iterator[Fault]], ...]] = (
-    _fleet,
-    _image,
-    _ami,
-    _encryption,
-    _network,
-    _keeping,
-    _tags,
-    _caller,
-)

@@ -65,11 +65,14 @@ EndpointName = Annotated[
         "an endpoint's name: lower-case letters, digits and single hyphens between them, 48 at most",
     ),
 ]
+FilePath = Annotated[str, _like(r"[^\x00-\x1f]+", "a file's path")]
 Ratio = Annotated[float, Field(gt=0, lt=1)]
 
 
 class _Settings(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=False, alias_generator=to_camel, populate_by_name=True
+    )
 
 
 class Variant(_Settings):
@@ -128,8 +131,9 @@ class Network(_Settings):
         isolation: Whether the container has no network at all (SageMaker itself still fetches artifacts).
     """
 
-    subnet_ids: tuple[SubnetId, ...] = ()
-    security_group_ids: tuple[SecurityGroupId, ...] = ()
+    # Source of the limits: botocore 1.44.5, sagemaker, VpcConfig.
+    subnet_ids: tuple[SubnetId, ...] = Field(default=(), max_length=16)
+    security_group_ids: tuple[SecurityGroupId, ...] = Field(default=(), max_length=5)
     isolation: bool = False
 
 
@@ -139,12 +143,13 @@ class Rollback(_Settings):
     Attributes:
         enabled: Whether it does; fixed once the endpoint lives, like the alarm's name.
         error_rate: Share of calls answered 5XX, within a minute, that trips the alarm.
-        bake_seconds: How long the alarm is watched before the old fleet goes; both fleets cost meanwhile.
+        bake_seconds: How long the alarm is watched before the old fleet goes; both fleets cost meanwhile. At most
+            half an hour: the aws provider waits one for the whole update.
     """
 
     enabled: bool = True
     error_rate: Ratio = 0.05
-    bake_seconds: int = Field(default=300, ge=0, le=3600)
+    bake_seconds: int = Field(default=300, ge=0, le=1800)
 
 
 class AlarmSettings(_Settings):
@@ -204,7 +209,7 @@ class AwsSettings(_Settings):
         alarms: What is worth a notification.
         caller: What the caller policy allows.
         verify: What is looked at before a release goes live.
-        production: Whether store and endpoint are protected from deletion.
+        production: Whether what callers would miss is protected from deletion: store, artifacts, endpoint, release.
         force_destroy: Whether `destroy` may delete a bucket that still holds objects of others.
         log_retention_days: How long the containers' logs are kept.
         tags: On every resource that can carry tags.
@@ -212,7 +217,7 @@ class AwsSettings(_Settings):
 
     platform: Literal["aws"]
     region: Region
-    catalog: str = Field(default="model_artifacts/catalog.yaml", min_length=1)
+    catalog: FilePath = "model_artifacts/catalog.yaml"
     endpoint_name: EndpointName
     variant: Variant = Variant()
     image: Image = Image()

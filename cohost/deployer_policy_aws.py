@@ -1,54 +1,83 @@
-"""What somebody needs who runs `up`, `refresh` and `destroy` of the stack on AWS.
+"""What somebody needs who keeps a stack on AWS up to date: `preview`, `refresh`, and every `up` after the first.
 
-Physical names begin with what `components/names.py` puts before them, so that a statement covers a resource
-and the one that replaces it. The actions are those of the aws provider's create, read, update and delete; the
-list is read from its source and not yet tried against an account.
+Setting up and destroying a stack, and changing who may do what, is left to an administrator: whoever may write
+policies could give themselves anything, and these are themselves a part of the stack. So the deployer reads all of it,
+writes artifacts, and changes the endpoint and what belongs to it; nothing here deletes an artifact, weakens the
+bucket, or touches IAM.
+
+The actions are those that the aws provider calls (hashicorp/terraform-provider-aws, `internal/service`), and those of
+our own provider; none of it has been tried against an account.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import Final
 
-from cohost.policies_aws import OWNER_TAG, Document, Place, Statement, allow, document
+from cohost.policies_aws import OWNER_TAG, Document, Place, Statement, allow, document, for_bucket, log_group
+
+# IAM limits a managed policy to 6,144 characters, so there is more than one.
+PARTS: Final = ("store", "endpoint")
 
 
 def deployer(
-    place: Place, *, endpoint: str, owner: str, prefix: str, autoscaled: bool, given_key_arn: str | None
-) -> list[Document]:
-    """Returns the deployer's policies; two, since IAM limits one to 6,144 characters.
+    place: Place,
+    *,
+    prefix: str,
+    owner: str,
+    endpoint: str,
+    bucket_arn: str,
+    key_arn: str,
+    has_own_key: bool,
+    role_arn: str,
+) -> dict[str, Document]:
+    """Returns the deployer's policies, one for each of `PARTS`.
 
     Args:
         place: Where the stack is.
-        endpoint: The endpoint's name.
+        prefix: What generated names begin with; only those of resources that come and go are matched by it.
         owner: "<project>/<stack>", the value of the tag `cohost:stack`.
-        prefix: What physical names begin with.
-        autoscaled: Whether the stack scales.
-        given_key_arn: The key that the store was given; None when the stack makes its own.
+        endpoint: The endpoint's name.
+        bucket_arn: The store's bucket.
+        key_arn: The store's key.
+        has_own_key: Whether the key is the stack's own.
+        role_arn: The execution role.
     """
+    return {
+        "store": document(
+            *_store(place, bucket_arn, key_arn, has_own_key),
+            *_identity(place, prefix, role_arn),
+        ),
+        "endpoint": document(
+            *_endpoint(place, prefix, endpoint),
+            *_scaling(place, owner, endpoint),
+        ),
+    }
+
+
+def _store(place: Place, bucket_arn: str, key_arn: str, has_own_key: bool) -> list[Statement]:
+    written = [f"{bucket_arn}/{prefix}/*" for prefix in ("models", "releases", "smoke")]
+    statements = [
+        allow(
+            "Objects",
+            ["s3:AbortMultipartUpload", "s3:GetObject", "s3:ListMultipartUploadParts", "s3:PutObject"],
+            written,
+        ),
+        allow("ReadBucket", _READ_BUCKET, [bucket_arn]),
+        allow("UseKey", ["kms:Decrypt", "kms:GenerateDataKey"], [key_arn], for_bucket(place, bucket_arn)),
+    ]
+    if not has_own_key:
+        return statements
+    reads = ["kms:DescribeKey", "kms:GetKeyPolicy", "kms:GetKeyRotationStatus", "kms:ListResourceTags"]
     return [
-        document(*_store(place, owner, prefix, given_key_arn)),
-        document(*_identity(place, prefix), *_endpoint(place, endpoint, prefix), *_scaling(place, autoscaled)),
+        *statements,
+        allow("ReadKey", reads, [key_arn]),
+        # Knows no resource. Source: SAR, AWS KMS.
+        allow("FindAlias", ["kms:ListAliases"], ["*"]),
     ]
 
 
-def _store(place: Place, owner: str, prefix: str, given_key_arn: str | None) -> Sequence[Statement]:
-    bucket = f"arn:{place.partition}:s3:::{prefix}-*"
-    use = ["kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKey"]
-    if given_key_arn:
-        keys = [allow("UseKey", use, [given_key_arn])]
-    else:
-        keys = _own_key(place, owner, prefix, use)
-    return [
-        allow("Bucket", _BUCKET_ACTIONS, [bucket]),
-        allow("Objects", _OBJECT_ACTIONS, [f"{bucket}/*"]),
-        *keys,
-    ]
-
-
-_BUCKET_ACTIONS = [
-    "s3:CreateBucket",
-    "s3:DeleteBucket",
-    "s3:DeleteBucketPolicy",
+# A bucket is read whole, also what is never set. Source: s3/bucket.go and one file for each setting.
+_READ_BUCKET = [
     "s3:GetAccelerateConfiguration",
     "s3:GetBucketAcl",
     "s3:GetBucketCORS",
@@ -66,119 +95,32 @@ _BUCKET_ACTIONS = [
     "s3:GetLifecycleConfiguration",
     "s3:GetReplicationConfiguration",
     "s3:ListBucket",
-    "s3:ListBucketMultipartUploads",
-    "s3:ListBucketVersions",
     "s3:ListTagsForResource",
-    "s3:PutBucketOwnershipControls",
-    "s3:PutBucketPolicy",
-    "s3:PutBucketPublicAccessBlock",
-    "s3:PutBucketTagging",
-    "s3:PutBucketVersioning",
-    "s3:PutEncryptionConfiguration",
-    "s3:PutLifecycleConfiguration",
-    "s3:TagResource",
-    "s3:UntagResource",
-]
-_OBJECT_ACTIONS = [
-    "s3:AbortMultipartUpload",
-    "s3:DeleteObject",
-    "s3:DeleteObjectVersion",
-    "s3:GetObject",
-    "s3:ListMultipartUploadParts",
-    "s3:PutObject",
 ]
 
 
-def _own_key(place: Place, owner: str, prefix: str, use: Sequence[str]) -> list[Statement]:
-    keys = place.arn("kms", "key/*")
-    tagged = {"StringEquals": {f"aws:ResourceTag/{OWNER_TAG}": owner}}
-    manage = [
-        "kms:CreateAlias",
-        "kms:DeleteAlias",
-        "kms:EnableKeyRotation",
-        "kms:GetKeyPolicy",
-        "kms:GetKeyRotationStatus",
-        "kms:ListResourceTags",
-        "kms:ScheduleKeyDeletion",
-        "kms:UntagResource",
-        "kms:UpdateAlias",
-        "kms:UpdateKeyDescription",
-    ]
+def _identity(place: Place, prefix: str, role_arn: str) -> list[Statement]:
+    reads = ["iam:GetRole", "iam:GetRolePolicy", "iam:ListAttachedRolePolicies", "iam:ListRolePolicies"]
     return [
-        # The key has no name yet. Source: SAR, AWS KMS, CreateKey and ListAliases know no resource.
-        allow("MakeKey", ["kms:CreateKey"], ["*"], {"StringEquals": {f"aws:RequestTag/{OWNER_TAG}": owner}}),
-        allow("FindAlias", ["kms:ListAliases"], ["*"]),
-        # Creating a key with tags asks for this on the key that does not exist yet.
-        allow(
-            "TagKey",
-            ["kms:TagResource"],
-            [keys],
-            {"StringEquals": {f"aws:RequestTag/{OWNER_TAG}": owner}},
-        ),
-        allow("OwnKey", sorted([*use, *manage]), [keys], tagged),
-        allow(
-            "OwnAlias",
-            ["kms:CreateAlias", "kms:DeleteAlias", "kms:UpdateAlias"],
-            [place.arn("kms", f"alias/{prefix}-*")],
-        ),
-    ]
-
-
-def _identity(place: Place, prefix: str) -> Sequence[Statement]:
-    role = place.iam(f"role/{prefix}-serving-*")
-    return [
-        allow(
-            "Role",
-            [
-                "iam:CreateRole",
-                "iam:DeleteRole",
-                "iam:DeleteRolePolicy",
-                "iam:GetRole",
-                "iam:GetRolePolicy",
-                "iam:ListAttachedRolePolicies",
-                "iam:ListInstanceProfilesForRole",
-                "iam:ListRolePolicies",
-                "iam:PutRolePolicy",
-                "iam:TagRole",
-                "iam:UntagRole",
-                "iam:UpdateAssumeRolePolicy",
-            ],
-            [role],
-        ),
+        allow("ReadRole", reads, [role_arn]),
         allow(
             "PassRole",
             ["iam:PassRole"],
-            [role],
+            [role_arn],
             {"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}},
         ),
-        allow(
-            "CallerPolicy",
-            [
-                "iam:CreatePolicy",
-                "iam:CreatePolicyVersion",
-                "iam:DeletePolicy",
-                "iam:DeletePolicyVersion",
-                "iam:TagPolicy",
-                "iam:UntagPolicy",
-            ],
-            [place.iam(f"policy/{prefix}-caller-*")],
-        ),
-        # Read only for the deployer's own: whoever may change it could give themselves anything.
-        allow(
-            "ReadPolicies",
-            ["iam:GetPolicy", "iam:GetPolicyVersion", "iam:ListPolicyVersions"],
-            [place.iam(f"policy/{prefix}-*")],
-        ),
+        # A pattern, because this policy is one of them and cannot hold its own ARN.
+        allow("ReadPolicies", ["iam:GetPolicy", "iam:GetPolicyVersion"], [place.iam(f"policy/{prefix}-*")]),
     ]
 
 
-def _endpoint(place: Place, endpoint: str, prefix: str) -> Sequence[Statement]:
+def _endpoint(place: Place, prefix: str, endpoint: str) -> list[Statement]:
     served = [
         place.arn("sagemaker", f"endpoint/{endpoint}"),
+        # Every change of these is a new one under a new name.
         place.arn("sagemaker", f"endpoint-config/{prefix}-*"),
         place.arn("sagemaker", f"model/{prefix}-*"),
     ]
-    log_group = place.arn("logs", f"log-group:/aws/sagemaker/Endpoints/{endpoint}")
     return [
         allow(
             "Endpoint",
@@ -190,7 +132,6 @@ def _endpoint(place: Place, endpoint: str, prefix: str) -> Sequence[Statement]:
                 "sagemaker:DeleteEndpoint",
                 "sagemaker:DeleteEndpointConfig",
                 "sagemaker:DeleteModel",
-                "sagemaker:DeleteTags",
                 "sagemaker:DescribeEndpoint",
                 "sagemaker:DescribeEndpointConfig",
                 "sagemaker:DescribeModel",
@@ -208,40 +149,36 @@ def _endpoint(place: Place, endpoint: str, prefix: str) -> Sequence[Statement]:
                 "cloudwatch:ListTagsForResource",
                 "cloudwatch:PutMetricAlarm",
                 "cloudwatch:TagResource",
-                "cloudwatch:UntagResource",
             ],
             [place.arn("cloudwatch", f"alarm:{endpoint}-*")],
         ),
-        # Know no resource. Source: SAR, Amazon CloudWatch.
-        allow("Metrics", ["cloudwatch:GetMetricData", "cloudwatch:GetMetricStatistics"], ["*"]),
+        # Knows no resource. Source: SAR, Amazon CloudWatch.
+        allow("ReadMetrics", ["cloudwatch:GetMetricStatistics"], ["*"]),
         allow(
             "LogGroup",
             [
                 "logs:CreateLogGroup",
-                "logs:DeleteLogGroup",
-                "logs:DeleteRetentionPolicy",
                 "logs:ListTagsForResource",
                 "logs:PutRetentionPolicy",
                 "logs:TagResource",
-                "logs:UntagResource",
             ],
-            [log_group, f"{log_group}:*"],
+            log_group(place, endpoint),
         ),
-        # Finds a group by a prefix. Source: SAR, Amazon CloudWatch Logs.
+        # Finds a group by a prefix; so written in the CloudWatch Logs user guide, "Logs sent to CloudWatch Logs".
         allow("FindLogGroup", ["logs:DescribeLogGroups"], [place.arn("logs", "log-group:*")]),
-        allow("Quota", ["servicequotas:GetServiceQuota"], [place.arn("servicequotas", "sagemaker/*")]),
-        # Know no resource. Source: SAR, Service Quotas.
-        allow(
-            "Quotas",
-            ["servicequotas:GetAWSDefaultServiceQuota", "servicequotas:ListServiceQuotas"],
-            ["*"],
-        ),
+        # Knows no resource. Source: SAR, Service Quotas.
+        allow("ReadQuotas", ["servicequotas:ListServiceQuotas"], ["*"]),
     ]
 
 
-def _scaling(place: Place, autoscaled: bool) -> Sequence[Statement]:
-    if not autoscaled:
-        return []
+def _scaling(place: Place, owner: str, endpoint: str) -> list[Statement]:
+    """Whether the stack scales or not: the deployer may change that.
+
+    Source: SageMaker developer guide, "Auto scaling prerequisites"; Application Auto Scaling user guide, its service
+    page on SageMaker (the service-linked role) and "Identity-based policy examples" (the alarms of target tracking).
+    """
+    targets = place.arn("application-autoscaling", "scalable-target/*")  # AWS makes up their ids.
+    role = "AWSServiceRoleForApplicationAutoScaling_SageMakerEndpoint"
     service = "sagemaker.application-autoscaling.amazonaws.com"
     return [
         allow(
@@ -249,31 +186,44 @@ def _scaling(place: Place, autoscaled: bool) -> Sequence[Statement]:
             [
                 "application-autoscaling:DeleteScalingPolicy",
                 "application-autoscaling:DeregisterScalableTarget",
-                "application-autoscaling:ListTagsForResource",
                 "application-autoscaling:PutScalingPolicy",
                 "application-autoscaling:RegisterScalableTarget",
-                "application-autoscaling:TagResource",
             ],
-            [place.arn("application-autoscaling", "scalable-target/*")],
+            [targets],
+            {
+                "StringEquals": {
+                    "application-autoscaling:scalable-dimension": "sagemaker:variant:DesiredInstanceCount",
+                    "application-autoscaling:service-namespace": "sagemaker",
+                }
+            },
         ),
+        allow(
+            "TagScaling",
+            ["application-autoscaling:TagResource"],
+            [targets],
+            {"StringEquals": {f"aws:RequestTag/{OWNER_TAG}": owner}},
+        ),
+        allow("ReadScalingTags", ["application-autoscaling:ListTagsForResource"], [targets]),
         # Know no resource. Source: SAR, Application Auto Scaling.
         allow(
-            "LookAtScaling",
-            [
-                "application-autoscaling:DescribeScalableTargets",
-                "application-autoscaling:DescribeScalingPolicies",
-            ],
+            "ReadScaling",
+            ["application-autoscaling:DescribeScalableTargets", "application-autoscaling:DescribeScalingPolicies"],
             ["*"],
         ),
         allow(
-            "ChangeCapacity",
+            "ScaleEndpoint",
             ["sagemaker:UpdateEndpointWeightsAndCapacities"],
-            [place.arn("sagemaker", "endpoint/*")],
+            [place.arn("sagemaker", f"endpoint/{endpoint}")],
+        ),
+        allow(
+            "ScalingAlarms",
+            ["cloudwatch:DeleteAlarms", "cloudwatch:DescribeAlarms", "cloudwatch:PutMetricAlarm"],
+            [place.arn("cloudwatch", f"alarm:TargetTracking-endpoint/{endpoint}/variant/*")],
         ),
         allow(
             "ScalingRole",
             ["iam:CreateServiceLinkedRole"],
-            [place.iam(f"role/aws-service-role/{service}/*")],
+            [place.iam(f"role/aws-service-role/{service}/{role}")],
             {"StringEquals": {"iam:AWSServiceName": service}},
         ),
     ]

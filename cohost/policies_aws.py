@@ -31,9 +31,9 @@ class Place:
     region: str
     account: str
 
-    def arn(self, service: str, resource: str) -> str:
-        """Returns the ARN of a resource of this region and account."""
-        return f"arn:{self.partition}:{service}:{self.region}:{self.account}:{resource}"
+    def arn(self, service: str, resource: str, *, account: str | None = None) -> str:
+        """Returns the ARN of a resource of this region, and of this account unless another is given."""
+        return f"arn:{self.partition}:{service}:{self.region}:{account or self.account}:{resource}"
 
     def iam(self, resource: str) -> str:
         """Returns the ARN of an IAM resource, which has no region."""
@@ -78,17 +78,28 @@ def allow(
     return statement
 
 
-def tls_only(bucket_arn: str) -> Document:
-    """Returns the bucket policy that refuses every request that is not encrypted on its way."""
+def bucket(bucket_arn: str) -> Document:
+    """Returns the bucket's own policy: encrypted on the way, and no artifact is ever written over.
+
+    Source of the second: S3 user guide, "Enforce conditional writes on Amazon S3 buckets"; the parts of an upload
+    carry no condition, only what creates the object does.
+    """
+    everyone = {"Effect": "Deny", "Principal": "*"}
     return document(
         {
             "Sid": "DenyInsecureTransport",
-            "Effect": "Deny",
-            "Principal": "*",
+            **everyone,
             "Action": "s3:*",
             "Resource": [bucket_arn, f"{bucket_arn}/*"],
             "Condition": {"Bool": {"aws:SecureTransport": "false"}},
-        }
+        },
+        {
+            "Sid": "DenyOverwritingArtifacts",
+            **everyone,
+            "Action": "s3:PutObject",
+            "Resource": f"{bucket_arn}/models/*",
+            "Condition": {"Null": {"s3:if-none-match": "true"}, "Bool": {"s3:ObjectCreationOperation": "true"}},
+        },
     )
 
 
@@ -113,12 +124,20 @@ def sagemaker_trust(place: Place) -> Document:
 
 
 def execution(
-    place: Place, *, bucket_arn: str, key_arn: str, endpoint: str, image_uri: str, vpc: Vpc | None
+    place: Place,
+    *,
+    bucket_arn: str,
+    key_arn: str,
+    endpoint: str,
+    image_uri: str,
+    alarms: Sequence[str],
+    vpc: Vpc | None,
 ) -> Document:
     """Returns what the containers' role may do.
 
-    Source: SageMaker developer guide, "SageMaker AI roles", CreateModel permissions, and "multi-model endpoint
-    security" (`s3:ListBucket` on the bucket is demanded for multi-model).
+    Source: SageMaker developer guide, "SageMaker AI roles", CreateModel and CreateEndpoint permissions; "multi-model
+    endpoint security" (`s3:ListBucket` on the bucket is demanded for multi-model); "Auto-rollback configuration and
+    monitoring" (the role must be allowed to read the alarms).
 
     Args:
         place: Where the stack is.
@@ -126,9 +145,10 @@ def execution(
         key_arn: The store's key.
         endpoint: The endpoint's name.
         image_uri: The serving image, whose repository may be pulled from.
+        alarms: Names of the alarms that take an endpoint update back.
         vpc: The VPC's subnets and security groups; None outside a VPC.
     """
-    log_group = place.arn("logs", f"log-group:/aws/sagemaker/Endpoints/{endpoint}")
+    watched = [place.arn("cloudwatch", f"alarm:{alarm}") for alarm in alarms]
     return document(
         allow("ReadArtifacts", ["s3:GetObject"], [f"{bucket_arn}/models/*"]),
         allow(
@@ -137,7 +157,7 @@ def execution(
             [bucket_arn],
             {"StringLike": {"s3:prefix": ["models", "models/*"]}},
         ),
-        allow("DecryptArtifacts", ["kms:Decrypt"], [key_arn], via_s3(place)),
+        allow("DecryptArtifacts", ["kms:Decrypt"], [key_arn], for_bucket(place, bucket_arn)),
         # Knows no resource. Source: SAR, Amazon Elastic Container Registry.
         allow("LogInToRegistry", ["ecr:GetAuthorizationToken"], ["*"]),
         allow(
@@ -148,24 +168,30 @@ def execution(
         allow(
             "WriteLogs",
             ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"],
-            [log_group, f"{log_group}:*"],
+            log_group(place, endpoint),
         ),
-        # Knows no resource, but the namespace. Source: SAR, Amazon CloudWatch.
+        # Knows no resource that SageMaker writes to, but the namespace. Sources: SAR, Amazon CloudWatch; SageMaker
+        # developer guide, "Monitor Amazon SageMaker AI with Amazon CloudWatch" (the two namespaces of endpoints).
         allow(
             "WriteMetrics",
             ["cloudwatch:PutMetricData"],
             ["*"],
-            {"StringLike": {"cloudwatch:namespace": ["AWS/SageMaker", "/aws/sagemaker/*"]}},
+            {"StringEquals": {"cloudwatch:namespace": ["AWS/SageMaker", "/aws/sagemaker/Endpoints"]}},
         ),
+        allow("WatchRollbackAlarms", ["cloudwatch:DescribeAlarms"], watched) if watched else None,
         *(_interfaces(place, vpc) if vpc else ()),
     )
 
 
 def _interfaces(place: Place, vpc: Vpc) -> list[Statement]:
-    """The network interfaces that SageMaker makes in a VPC; their ids are not known beforehand."""
+    """The network interfaces that SageMaker makes in a VPC; their ids are not known beforehand.
+
+    Subnets and security groups keep the account out of their ARN: in a shared VPC it is the owner's, and an id is
+    unique without it.
+    """
     interfaces = place.arn("ec2", "network-interface/*")
-    subnets = [place.arn("ec2", f"subnet/{subnet}") for subnet in vpc.subnets]
-    groups = [place.arn("ec2", f"security-group/{group}") for group in vpc.security_groups]
+    subnets = [place.arn("ec2", f"subnet/{subnet}", account="*") for subnet in vpc.subnets]
+    groups = [place.arn("ec2", f"security-group/{group}", account="*") for group in vpc.security_groups]
     return [
         allow("MakeInterfaces", ["ec2:CreateNetworkInterface"], [interfaces, *subnets, *groups]),
         allow(
@@ -176,6 +202,7 @@ def _interfaces(place: Place, vpc: Vpc) -> list[Statement]:
                 "ec2:DeleteNetworkInterfacePermission",
             ],
             [interfaces],
+            {"ArnLike": {"ec2:Subnet": subnets}},
         ),
         # None of these knows a resource. Source: SAR, Amazon EC2.
         allow(
@@ -192,12 +219,12 @@ def _interfaces(place: Place, vpc: Vpc) -> list[Statement]:
     ]
 
 
-def caller(place: Place, *, endpoint_arn: str, bucket_arn: str, key_arn: str, target_models: Sequence[str]) -> Document:
+def caller(place: Place, *, endpoint: str, bucket_arn: str, key_arn: str, target_models: Sequence[str]) -> Document:
     """Returns what a caller needs: invoke the endpoint, and read which release is active.
 
     Args:
         place: Where the stack is.
-        endpoint_arn: The endpoint.
+        endpoint: The endpoint's name.
         bucket_arn: The store's bucket.
         key_arn: The store's key.
         target_models: Patterns of TargetModels that may be invoked; empty = every artifact in the store.
@@ -205,27 +232,43 @@ def caller(place: Place, *, endpoint_arn: str, bucket_arn: str, key_arn: str, ta
     # Source of the condition key: SAR, Amazon SageMaker, `sagemaker:TargetModel`.
     only = {"StringLike": {"sagemaker:TargetModel": list(target_models)}} if target_models else None
     return document(
-        allow("Invoke", ["sagemaker:InvokeEndpoint"], [endpoint_arn], only),
+        allow("Invoke", ["sagemaker:InvokeEndpoint"], [place.arn("sagemaker", f"endpoint/{endpoint}")], only),
         allow("ReadActiveRelease", ["s3:GetObject"], [f"{bucket_arn}/releases/*"]),
-        allow("DecryptActiveRelease", ["kms:Decrypt"], [key_arn], via_s3(place)),
+        allow("DecryptActiveRelease", ["kms:Decrypt"], [key_arn], for_bucket(place, bucket_arn)),
     )
 
 
-def via_s3(place: Place) -> Mapping[str, Any]:
-    """Returns the condition that a key is used through S3 only.
+def for_bucket(place: Place, bucket_arn: str) -> Mapping[str, Any]:
+    """Returns the condition that a key is used through S3 only, and for this bucket only.
 
-    Source: KMS developer guide, `kms:ViaService`; the service's name ends in the partition's own domain.
+    Sources: KMS developer guide, `kms:ViaService` (the service's name ends in the partition's own domain); S3 user
+    guide, "Reducing the cost of SSE-KMS with Amazon S3 Bucket Keys" (the encryption context is the bucket's ARN with
+    a bucket key, the object's without).
     """
     domain = "amazonaws.com.cn" if place.partition == "aws-cn" else "amazonaws.com"
-    return {"StringEquals": {"kms:ViaService": f"s3.{place.region}.{domain}"}}
+    return {
+        "StringEquals": {"kms:ViaService": f"s3.{place.region}.{domain}"},
+        "StringLike": {"kms:EncryptionContext:aws:s3:arn": [bucket_arn, f"{bucket_arn}/*"]},
+    }
+
+
+def log_group(place: Place, endpoint: str) -> list[str]:
+    """Returns an endpoint's log group in both forms of its ARN.
+
+    Source: CloudWatch Logs user guide, "Overview of managing access permissions" (tags and some others want the form
+    without ":*", everything else and the streams that with it).
+    """
+    arn = place.arn("logs", f"log-group:/aws/sagemaker/Endpoints/{endpoint}")
+    return [arn, f"{arn}:*"]
 
 
 def repository_arn(place: Place, image_uri: str) -> str:
-    """Returns the ARN of an image's ECR repository; of any other registry's image, that of the same name here."""
+    """Returns the ARN of an image's ECR repository.
+
+    Args:
+        place: Where the stack is.
+        image_uri: `<account>.dkr.ecr.<region>.<domain>/<repository>`, with a tag, a digest or both.
+    """
     registry, _, rest = image_uri.partition("/")
-    repository = rest.split("@")[0].split(":")[0]
-    parts = registry.split(".")
-    # <account>.dkr.ecr.<region>.amazonaws.com
-    if parts[1:3] != ["dkr", "ecr"]:
-        return place.arn("ecr", f"repository/{repository}")
-    return f"arn:{place.partition}:ecr:{parts[3]}:{parts[0]}:repository/{repository}"
+    account, _, _, region, *_ = registry.split(".")
+    return f"arn:{place.partition}:ecr:{region}:{account}:repository/{rest.split('@')[0].split(':')[0]}"

@@ -81,6 +81,7 @@ class EndpointName(_OwnResource):
         name: pulumi.Input[str],
         instance_type: pulumi.Input[str],
         instance_count: pulumi.Input[int],
+        endpoint_config: pulumi.Input[str],
         rollback_alarms: pulumi.Input[Sequence[pulumi.Input[str]]],
         owner: pulumi.Input[str],
         opts: pulumi.ResourceOptions | None = None,
@@ -93,6 +94,7 @@ class EndpointName(_OwnResource):
             name: The endpoint's name.
             instance_type: Its instance type, for the quota check.
             instance_count: How many instances it begins with; an update needs twice as many for a while.
+            endpoint_config: Name of its endpoint configuration; another one means an update.
             rollback_alarms: Names of the alarms that roll an update back; fixed once the endpoint lives.
             owner: "<project>/<stack>", which is also the endpoint's tag `cohost:stack`.
             opts: Resource options.
@@ -102,6 +104,7 @@ class EndpointName(_OwnResource):
             "name": name,
             "instanceType": instance_type,
             "instanceCount": instance_count,
+            "endpointConfig": endpoint_config,
             "rollbackAlarms": rollback_alarms,
             "owner": owner,
         }
@@ -126,6 +129,11 @@ class EndpointName(_OwnResource):
     def instance_count(self) -> pulumi.Output[int]:
         """The number of instances whose quota was checked (the wire knows only floats)."""
         return self._output("instanceCount").apply(int)
+
+    @property
+    def endpoint_config(self) -> pulumi.Output[str]:
+        """The endpoint configuration that the name may be used with."""
+        return self._output("endpointConfig")
 
     @property
     def rollback_alarms(self) -> pulumi.Output[Sequence[str]]:

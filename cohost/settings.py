@@ -29,6 +29,8 @@ _REGION_KEY: Final = "aws:region"
 # What stands in for values that are wrong, so that everything else is still looked at.
 _STAND_IN: Final = {"platform": "aws", "region": "us-east-1", "endpointName": "shared-endpoint"}
 
+_LONGEST_SHOWN: Final = 100
+
 Location = tuple[int | str, ...]
 
 
@@ -115,8 +117,8 @@ def _decode(config: Mapping[str, str], stack: str) -> tuple[dict[str, Any], list
         try:
             # `region` is a setting of the aws provider, not one of ours.
             values["region?" if key == "region" else key] = json.loads(text) if key in structured else text
-        except ValueError:
-            faults.append(((key,), f"must be a map or list of settings, not {text!r}"))
+        except (ValueError, RecursionError):
+            faults.append(((key,), f"must be a map of settings, not {_shown(text)}"))
     return values, faults
 
 
@@ -129,28 +131,29 @@ def _is_structured(annotation: Any) -> bool:
 
 def _validate(values: dict[str, Any]) -> tuple[AwsSettings, list[tuple[Location, str]]]:
     try:
-        return AwsSettings.model_validate(values), []
+        return _model(values), []
     except ValidationError as error:
         details = error.errors(include_url=False)
-    remaining = json.loads(json.dumps(values))
+    remaining: dict[str, Any] = json.loads(json.dumps(values))
     for detail in details:
         _drop(remaining, detail["loc"])
-    return AwsSettings.model_validate(_STAND_IN | remaining), [(detail["loc"], _explain(detail)) for detail in details]
+    return _model(_STAND_IN | remaining), [(detail["loc"], _explain(detail)) for detail in details]
 
 
-def _drop(values: Any, location: Location) -> None:
-    """Removes what is at a location, or the nearest thing around it that can go."""
-    *parents, last = [part for part in location if part != "[key]"]
-    for index, part in enumerate(parents):
-        child = values[part]
-        if isinstance(child, list):
-            # An element cannot go alone: it would move the others.
+def _model(values: dict[str, Any]) -> AwsSettings:
+    # By the names of the configuration alone: Python's own would be a second, undocumented spelling.
+    return AwsSettings.model_validate(values, by_alias=True, by_name=False)
+
+
+def _drop(values: dict[str, Any], location: Location) -> None:
+    """Removes what is at a location; of a list the whole, since an element would move the others."""
+    *parents, last = [str(part) for part in location if part != "[key]"]
+    for part in parents:
+        inner = values.get(part)
+        if not isinstance(inner, dict):
             values.pop(part, None)
             return
-        if not isinstance(child, dict):
-            del parents[index:]
-            return
-        values = child
+        values = inner
     values.pop(last, None)
 
 
@@ -170,7 +173,12 @@ def _explain(detail: ErrorDetails) -> str:
     elif kind in ("tuple_type", "list_type"):
         message = "Input should be a list"
     wanted = message.replace("Input should be", "must be").split(", unable to")[0]
-    return f"{wanted}, not {json.dumps(detail['input'])}"
+    return f"{wanted}, not {_shown(detail['input'])}"
+
+
+def _shown(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…"
 
 
 _MISSING: Final = {

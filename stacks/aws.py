@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import pulumi
 
-from cohost import fleet, policies_aws
+from cohost import fleet
 from cohost.aws_settings import AwsSettings
 from components.aws import (
     Alarm,
@@ -22,7 +22,7 @@ from components.aws import (
     ExecutionRoleArgs,
     MultiModelEndpoint,
     MultiModelEndpointArgs,
-    current_place,
+    Stack,
     operations,
     rollback,
 )
@@ -35,77 +35,40 @@ def deploy(settings: AwsSettings, digests: Mapping[str, str]) -> None:
         settings: What the stack was told.
         digests: Artifact digest by model name, for every model of the catalog.
     """
-    owner = f"{pulumi.get_project()}/{pulumi.get_stack()}"
-    tags = {**settings.tags, policies_aws.OWNER_TAG: owner}
-    place = current_place(settings.region)
     _warn(settings)
-
+    stack = Stack.current(settings)
     store = ArtifactStore(
         "models",
-        ArtifactStoreArgs(
-            region=settings.region,
-            kms_key_arn=settings.encryption.kms_key_arn,
-            force_destroy=settings.force_destroy,
-            protect=settings.production,
-            tags=tags,
-        ),
+        ArtifactStoreArgs(stack=stack, encryption=settings.encryption, force_destroy=settings.force_destroy),
     )
     artifacts = store.publish(settings.catalog, digests)
+    guard = _alarms("rollback", stack, settings, rollback(settings.rollback))
     role = ExecutionRole(
         "serving",
-        ExecutionRoleArgs(
-            place=place,
-            reads=store,
-            endpoint_name=settings.endpoint_name,
-            image_uri=settings.image_uri,
-            vpc=settings.vpc,
-            tags=tags,
-        ),
+        ExecutionRoleArgs(stack=stack, reads=store, image_uri=settings.image_uri, watches=guard, vpc=settings.vpc),
     )
-    guard = Alarms("rollback", _alarms(settings, tags, rollback(settings.rollback)))
     endpoint = MultiModelEndpoint(
         "shared",
         MultiModelEndpointArgs(
-            region=settings.region,
-            name=settings.endpoint_name,
-            owner=owner,
+            stack=stack,
             store=store,
             artifacts=artifacts,
             role=role,
-            variant=settings.variant,
             image_uri=settings.image_uri,
             ami=settings.ami,
+            variant=settings.variant,
             network=settings.network,
             rollback=settings.rollback,
             rollback_alarms=guard,
             log_retention_days=settings.log_retention_days,
-            protect=settings.production,
-            tags=tags,
         ),
     )
     release = endpoint.activate(settings.catalog, digests, gpu=settings.verify.gpu)
-    Alarms("operations", _alarms(settings, tags, operations(settings.alarms)))
+    _alarms("operations", stack, settings, operations(settings.alarms))
     caller = CallerPolicy(
-        "caller",
-        CallerPolicyArgs(
-            place=place,
-            endpoint_arn=endpoint.arn,
-            store=store,
-            target_models=settings.caller.target_models,
-            tags=tags,
-        ),
+        "caller", CallerPolicyArgs(stack=stack, store=store, target_models=settings.caller.target_models)
     )
-    deployer = DeployerPolicy(
-        "deployer",
-        DeployerPolicyArgs(
-            place=place,
-            endpoint_name=settings.endpoint_name,
-            owner=owner,
-            autoscaled=settings.variant.autoscaled,
-            kms_key_arn=settings.encryption.kms_key_arn,
-            tags=tags,
-        ),
-    )
+    deployer = DeployerPolicy("deployer", DeployerPolicyArgs(stack=stack, store=store, role=role))
 
     pulumi.export("platform", settings.platform)
     pulumi.export("region", settings.region)
@@ -116,14 +79,9 @@ def deploy(settings: AwsSettings, digests: Mapping[str, str]) -> None:
     pulumi.export("deployerPolicyArns", deployer.arns)
 
 
-def _alarms(settings: AwsSettings, tags: Mapping[str, str], alarms: Sequence[Alarm]) -> AlarmsArgs:
-    return AlarmsArgs(
-        endpoint_name=settings.endpoint_name,
-        variant_name=settings.variant.name,
-        alarms=alarms,
-        notify=settings.alarms.notify,
-        tags=tags,
-    )
+def _alarms(name: str, stack: Stack, settings: AwsSettings, alarms: Sequence[Alarm]) -> Alarms:
+    variant, notify = settings.variant.name, settings.alarms.notify
+    return Alarms(name, AlarmsArgs(stack=stack, variant_name=variant, alarms=alarms, notify=notify))
 
 
 def _warn(settings: AwsSettings) -> None:

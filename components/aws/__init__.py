@@ -5,7 +5,7 @@ from components.aws.alarms import Alarm, Alarms, AlarmsArgs, operations, rollbac
 from components.aws.artifact_store import ArtifactStore, ArtifactStoreArgs
 from components.aws.execution_role import ExecutionRole, ExecutionRoleArgs
 from components.aws.multi_model_endpoint import MultiModelEndpoint, MultiModelEndpointArgs
-from components.aws.place import current_place
+from components.aws.stack import Stack
 
 __all__ = [
     "Alarm",
@@ -21,7 +21,7 @@ __all__ = [
     "ExecutionRoleArgs",
     "MultiModelEndpoint",
     "MultiModelEndpointArgs",
-    "current_place",
+    "Stack",
     "operations",
     "rollback",
 ]

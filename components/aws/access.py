@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import pulumi
 import pulumi_aws as aws
 
-from cohost import policies_aws, tokens
-from cohost.deployer_policy_aws import deployer
-from cohost.policies_aws import Place
+from cohost import aws_rules, policies_aws, tokens
+from cohost.deployer_policy_aws import PARTS, deployer
 from components.aws.artifact_store import ArtifactStore
-from components.names import PREFIX, Fault, physical, refuse
+from components.aws.execution_role import ExecutionRole
+from components.aws.stack import Stack
+from components.names import Fault, refuse
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,26 +21,18 @@ class CallerPolicyArgs:
     """What a caller policy is made of.
 
     Attributes:
-        place: Where the stack is.
-        endpoint_arn: The endpoint that may be invoked.
+        stack: Whose endpoint may be invoked.
         store: The store whose active release may be read.
         target_models: Patterns of TargetModels that may be invoked; empty = every one.
-        tags: Tags of the policy.
     """
 
-    place: pulumi.Output[Place]
-    endpoint_arn: pulumi.Output[str]
+    stack: Stack
     store: ArtifactStore
     target_models: Sequence[str] = ()
-    tags: Mapping[str, str] = field(default_factory=dict)
 
     def faults(self) -> list[Fault]:
         """Returns what is wrong with the arguments."""
-        return [
-            (f"targetModels[{index}]", "is empty; a pattern such as digits/* was expected")
-            for index, pattern in enumerate(self.target_models)
-            if not pattern.strip()
-        ]
+        return list(aws_rules.target_models(self.target_models, key="targetModels"))
 
 
 class CallerPolicy(pulumi.ComponentResource):
@@ -55,26 +48,26 @@ class CallerPolicy(pulumi.ComponentResource):
         """Declares the policy.
 
         Raises:
-            InputPropertiesError: A pattern is empty.
+            InputPropertiesError: With everything wrong in the arguments.
         """
         refuse(name, args.faults())
         super().__init__(tokens.AWS_CALLER_POLICY, name, None, opts)
-        known = pulumi.Output.all(args.place, args.endpoint_arn, args.store.bucket_arn, args.store.key_arn)
+        known = pulumi.Output.all(args.stack.place, args.store.bucket_arn, args.store.key_arn)
         policy = aws.iam.Policy(
-            physical(name),
+            args.stack.physical(name),
             description="Call the models of a shared endpoint",
             policy=known.apply(
                 lambda values: policies_aws.to_json(
                     policies_aws.caller(
                         values[0],
-                        endpoint_arn=values[1],
-                        bucket_arn=values[2],
-                        key_arn=values[3],
+                        endpoint=args.stack.endpoint_name,
+                        bucket_arn=values[1],
+                        key_arn=values[2],
                         target_models=args.target_models,
                     )
                 )
             ),
-            tags=args.tags,
+            tags=args.stack.tags,
             opts=pulumi.ResourceOptions(parent=self),
         )
         self.arn = policy.arn
@@ -86,56 +79,51 @@ class DeployerPolicyArgs:
     """What a deployer policy is made of.
 
     Attributes:
-        place: Where the stack is.
-        endpoint_name: The stack's endpoint.
-        owner: "<project>/<stack>".
-        autoscaled: Whether the stack scales.
-        kms_key_arn: The key that the store was given; None when it makes its own.
-        tags: Tags of the policies.
+        stack: Which stack may be brought up to date.
+        store: Its store.
+        role: The role that its endpoint may be given.
     """
 
-    place: pulumi.Output[Place]
-    endpoint_name: str
-    owner: str
-    autoscaled: bool = False
-    kms_key_arn: str | None = None
-    tags: Mapping[str, str] = field(default_factory=dict)
+    stack: Stack
+    store: ArtifactStore
+    role: ExecutionRole
 
 
 class DeployerPolicy(pulumi.ComponentResource):
-    """Managed policies for whoever runs `up`, `refresh` and `destroy`.
+    """Managed policies for whoever keeps the stack up to date (`cohost.deployer_policy_aws` says what that is).
 
     Attributes:
         arns: The policies, all of them to attach.
     """
 
-    arns: pulumi.Output[Sequence[str]]
+    arns: pulumi.Output[list[str]]
 
     def __init__(self, name: str, args: DeployerPolicyArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        """Declares the policies: one for the store, one for everything else (IAM limits their length)."""
+        """Declares the policies."""
         super().__init__(tokens.AWS_DEPLOYER_POLICY, name, None, opts)
-        documents = args.place.apply(
-            lambda place: [
-                policies_aws.to_json(document)
-                for document in deployer(
-                    place,
-                    endpoint=args.endpoint_name,
-                    owner=args.owner,
-                    prefix=PREFIX,
-                    autoscaled=args.autoscaled,
-                    given_key_arn=args.kms_key_arn,
-                )
-            ]
+        stack, store = args.stack, args.store
+        known = pulumi.Output.all(stack.place, store.bucket_arn, store.key_arn, args.role.arn)
+        documents = known.apply(
+            lambda values: deployer(
+                values[0],
+                prefix=stack.prefix,
+                owner=stack.owner,
+                endpoint=stack.endpoint_name,
+                bucket_arn=values[1],
+                key_arn=values[2],
+                has_own_key=store.has_own_key,
+                role_arn=values[3],
+            )
         )
         policies = [
             aws.iam.Policy(
-                physical(f"{name}-{part}"),
-                description=f"Deploy a shared endpoint: its {part}",
-                policy=documents[index],
-                tags=args.tags,
+                stack.physical(f"{name}-{part}"),
+                description=f"Keep a shared endpoint up to date: its {part}",
+                policy=documents.apply(lambda found, part=part: policies_aws.to_json(found[part])),
+                tags=stack.tags,
                 opts=pulumi.ResourceOptions(parent=self),
             )
-            for index, part in enumerate(("store", "endpoint"))
+            for part in PARTS
         ]
         self.arns = pulumi.Output.all(*(policy.arn for policy in policies)).apply(list)
         self.register_outputs({"arns": self.arns})

@@ -6,15 +6,16 @@ None of them exists for single models.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final, Literal
 
 import pulumi
 import pulumi_aws as aws
 
-from cohost import tokens
+from cohost import aws_rules, tokens
 from cohost.aws_settings import AlarmSettings, Rollback
+from components.aws.stack import Stack
 from components.names import Fault, refuse
 
 _NAMESPACE: Final = "AWS/SageMaker"
@@ -127,22 +128,20 @@ class AlarmsArgs:
     """What a set of alarms is made of.
 
     Attributes:
-        endpoint_name: The endpoint; a plain name, since rollback alarms must be there before it.
-        variant_name: Its variant.
+        stack: Whose endpoint is watched.
+        variant_name: The endpoint's variant.
         alarms: The alarms.
         notify: SNS topics to tell.
-        tags: Tags of the alarms.
     """
 
-    endpoint_name: str
+    stack: Stack
     variant_name: str
     alarms: Sequence[Alarm]
     notify: Sequence[str] = ()
-    tags: Mapping[str, str] = field(default_factory=dict)
 
     def faults(self) -> list[Fault]:
         """Returns what is wrong with the arguments."""
-        found: list[Fault] = []
+        found = list(aws_rules.notify(self.notify, self.stack.region, key="notify"))
         if len(self.alarms) > _MOST:
             found.append(("alarms", f"has {len(self.alarms)} alarms; SageMaker takes {_MOST} at most"))
         for index, alarm in enumerate(self.alarms):
@@ -170,7 +169,7 @@ class Alarms(pulumi.ComponentResource):
         """
         refuse(name, args.faults())
         super().__init__(tokens.AWS_ALARMS, name, None, opts)
-        self.names = tuple(f"{args.endpoint_name}-{alarm.name}" for alarm in args.alarms)
+        self.names = tuple(f"{args.stack.endpoint_name}-{alarm.name}" for alarm in args.alarms)
         for alarm, alarm_name in zip(args.alarms, self.names, strict=True):
             self._declare(alarm, alarm_name, args)
         self.register_outputs({"names": list(self.names)})
@@ -183,7 +182,7 @@ class Alarms(pulumi.ComponentResource):
             alarm_description=alarm.description,
             namespace=_NAMESPACE,
             metric_name=alarm.metric,
-            dimensions={"EndpointName": args.endpoint_name, "VariantName": args.variant_name},
+            dimensions={"EndpointName": args.stack.endpoint_name, "VariantName": args.variant_name},
             statistic=alarm.statistic,
             period=alarm.minutes * _MINUTE,
             evaluation_periods=alarm.of,
@@ -194,6 +193,7 @@ class Alarms(pulumi.ComponentResource):
             treat_missing_data="notBreaching",
             alarm_actions=list(args.notify),
             ok_actions=list(args.notify),
-            tags=args.tags,
-            opts=pulumi.ResourceOptions(parent=self),
+            tags=args.stack.tags,
+            # Only another name replaces an alarm, and until the old endpoint is gone it needs the old one.
+            opts=pulumi.ResourceOptions(parent=self, delete_before_replace=False),
         )

@@ -9,9 +9,11 @@ from typing import Final
 import pulumi
 import pulumi_aws as aws
 
-from cohost import policies_aws, tokens
+from cohost import aws_rules, policies_aws, tokens
+from cohost.aws_settings import Encryption
 from cohost.resources import ArtifactSet
-from components.names import physical
+from components.aws.stack import Stack
+from components.names import Fault, refuse
 
 # How long what was deleted or overwritten (`releases/current.json`) can be brought back.
 _KEEP_OLD_DAYS: Final = 90
@@ -25,18 +27,21 @@ class ArtifactStoreArgs:
     """What a store is made of.
 
     Attributes:
-        region: Its region.
-        kms_key_arn: A key of the user's; None = the store makes one.
+        stack: Whose it is.
+        encryption: With which key: the user's, or one that the store makes.
         force_destroy: Whether the bucket is deleted with objects in it that are not the stack's own.
-        protect: Whether bucket and key are protected from deletion.
-        tags: Tags on all that can carry them.
     """
 
-    region: str
-    kms_key_arn: str | None = None
+    stack: Stack
+    encryption: Encryption = field(default_factory=Encryption)
     force_destroy: bool = False
-    protect: bool = False
-    tags: Mapping[str, str] = field(default_factory=dict)
+
+    def faults(self) -> list[Fault]:
+        """Returns what is wrong with the arguments."""
+        return [
+            *aws_rules.encryption(self.encryption, self.stack.region),
+            *aws_rules.keeping(production=self.stack.production, force_destroy=self.force_destroy),
+        ]
 
 
 class ArtifactStore(pulumi.ComponentResource):
@@ -46,24 +51,32 @@ class ArtifactStore(pulumi.ComponentResource):
         url: `s3://<bucket>`, the store's URL.
         bucket_arn: The bucket.
         key_arn: The key that encrypts it.
+        has_own_key: Whether the store made that key.
     """
 
     url: pulumi.Output[str]
     bucket_arn: pulumi.Output[str]
     key_arn: pulumi.Output[str]
+    has_own_key: bool
 
     def __init__(self, name: str, args: ArtifactStoreArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        """Declares the bucket, everything that guards it, and its key unless one is given."""
+        """Declares the bucket, everything that guards it, and its key unless one is given.
+
+        Raises:
+            InputPropertiesError: With everything wrong in the arguments.
+        """
+        refuse(name, args.faults())
         super().__init__(tokens.AWS_ARTIFACT_STORE, name, None, opts)
-        self._name, self._args = name, args
-        self.key_arn = self._key()
+        self._name, self._stack, self._physical = name, args.stack, args.stack.physical(name)
+        given_key = args.encryption.kms_key_arn
+        self.has_own_key = given_key is None
+        self.key_arn = pulumi.Output.from_input(given_key) if given_key else self._key()
         bucket = aws.s3.Bucket(
-            physical(name),
+            self._physical,
             force_destroy=args.force_destroy,
-            tags=args.tags,
-            opts=pulumi.ResourceOptions(parent=self, protect=args.protect),
+            tags=args.stack.tags,
+            opts=pulumi.ResourceOptions(parent=self, protect=args.stack.production),
         )
-        self._bucket = bucket
         self.url = pulumi.Output.concat("s3://", bucket.bucket)
         self.bucket_arn = bucket.arn
         self._guards = self._guard(bucket)
@@ -78,39 +91,39 @@ class ArtifactStore(pulumi.ComponentResource):
         """
         return ArtifactSet(
             self._name,
-            region=self._args.region,
+            region=self._stack.region,
             store=self.url,
             catalog=catalog,
             models=digests,
             opts=pulumi.ResourceOptions(
                 parent=self,
                 depends_on=self._guards,
+                # Its deletion empties the bucket.
+                protect=self._stack.production,
                 custom_timeouts=pulumi.CustomTimeouts(create=_LARGE_UPLOAD, update=_LARGE_UPLOAD),
             ),
         )
 
     def _key(self) -> pulumi.Output[str]:
-        if self._args.kms_key_arn:
-            return pulumi.Output.from_input(self._args.kms_key_arn)
+        """A key that the account's IAM policies govern.
+
+        That is KMS's own key policy for a key made without one (KMS developer guide, "Default key policy"), and all
+        that role, callers and deployers of this account need.
+        """
         key = aws.kms.Key(
-            physical(self._name),
+            self._physical,
             description="Encrypts the models and releases of a shared endpoint",
             enable_key_rotation=True,
             deletion_window_in_days=_KEY_DELETION_DAYS,
-            tags=self._args.tags,
-            opts=pulumi.ResourceOptions(parent=self, protect=self._args.protect),
+            tags=self._stack.tags,
+            opts=pulumi.ResourceOptions(parent=self, protect=self._stack.production),
         )
-        aws.kms.Alias(
-            physical(self._name),
-            name_prefix=f"alias/{physical(self._name)}-",
-            target_key_id=key.key_id,
-            opts=pulumi.ResourceOptions(parent=self),
-        )
+        aws.kms.Alias(self._physical, target_key_id=key.key_id, opts=pulumi.ResourceOptions(parent=self))
         return key.arn
 
     def _guard(self, bucket: aws.s3.Bucket) -> list[pulumi.Resource]:
         """Everything that must hold before the first object is written, and after the last is gone."""
-        name, child = physical(self._name), pulumi.ResourceOptions(parent=self)
+        name, child = self._physical, pulumi.ResourceOptions(parent=self)
         versioning = aws.s3.BucketVersioning(
             name, bucket=bucket.id, versioning_configuration={"status": "Enabled"}, opts=child
         )
@@ -144,7 +157,7 @@ class ArtifactStore(pulumi.ComponentResource):
         policy = aws.s3.BucketPolicy(
             name,
             bucket=bucket.id,
-            policy=bucket.arn.apply(lambda arn: policies_aws.to_json(policies_aws.tls_only(arn))),
+            policy=bucket.arn.apply(lambda arn: policies_aws.to_json(policies_aws.bucket(arn))),
             # S3 refuses (409) a policy put while the access block is being put.
             opts=pulumi.ResourceOptions(parent=self, depends_on=[private]),
         )
@@ -156,7 +169,7 @@ class ArtifactStore(pulumi.ComponentResource):
     ) -> aws.s3.BucketLifecycleConfiguration:
         """Never expires a current version: an artifact lives until the stack deletes it."""
         return aws.s3.BucketLifecycleConfiguration(
-            physical(self._name),
+            self._physical,
             bucket=bucket.id,
             rules=[
                 {

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import pulumi
 import pulumi_aws as aws
 
-from cohost import policies_aws, tokens
-from cohost.policies_aws import Place, Vpc
+from cohost import aws_rules, policies_aws, tokens
+from cohost.policies_aws import Vpc
+from components.aws.alarms import Alarms
 from components.aws.artifact_store import ArtifactStore
-from components.names import physical
+from components.aws.stack import Stack
+from components.names import Fault, refuse
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,20 +20,22 @@ class ExecutionRoleArgs:
     """What a role is made of.
 
     Attributes:
-        place: Where the stack is.
+        stack: Whose it is.
         reads: The store whose artifacts it may read.
-        endpoint_name: The endpoint whose log group it may write to.
         image_uri: The serving image, which it may pull.
+        watches: The alarms that take an update back, which SageMaker reads by this role.
         vpc: The VPC's subnets and security groups; None outside a VPC.
-        tags: Tags of the role.
     """
 
-    place: pulumi.Output[Place]
+    stack: Stack
     reads: ArtifactStore
-    endpoint_name: str
     image_uri: str
+    watches: Alarms
     vpc: Vpc | None = None
-    tags: Mapping[str, str] = field(default_factory=dict)
+
+    def faults(self) -> list[Fault]:
+        """Returns what is wrong with the arguments."""
+        return [("imageUri", fault) for fault in aws_rules.image_uri(self.image_uri, self.stack.region)]
 
 
 class ExecutionRole(pulumi.ComponentResource):
@@ -45,21 +48,26 @@ class ExecutionRole(pulumi.ComponentResource):
     arn: pulumi.Output[str]
 
     def __init__(self, name: str, args: ExecutionRoleArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        """Declares the role and its policy."""
+        """Declares the role and its policy.
+
+        Raises:
+            InputPropertiesError: With everything wrong in the arguments.
+        """
+        refuse(name, args.faults())
         super().__init__(tokens.AWS_EXECUTION_ROLE, name, None, opts)
-        child = pulumi.ResourceOptions(parent=self)
+        stack, child = args.stack, pulumi.ResourceOptions(parent=self)
         role = aws.iam.Role(
-            physical(name),
+            stack.physical(name),
             description="Taken by SageMaker to serve the models of a shared endpoint",
-            assume_role_policy=args.place.apply(
+            assume_role_policy=stack.place.apply(
                 lambda place: policies_aws.to_json(policies_aws.sagemaker_trust(place))
             ),
-            tags=args.tags,
+            tags=stack.tags,
             opts=child,
         )
-        known = pulumi.Output.all(args.place, args.reads.bucket_arn, args.reads.key_arn)
+        known = pulumi.Output.all(stack.place, args.reads.bucket_arn, args.reads.key_arn)
         policy = aws.iam.RolePolicy(
-            physical(name),
+            stack.physical(name),
             role=role.name,
             policy=known.apply(
                 lambda values: policies_aws.to_json(
@@ -67,8 +75,9 @@ class ExecutionRole(pulumi.ComponentResource):
                         values[0],
                         bucket_arn=values[1],
                         key_arn=values[2],
-                        endpoint=args.endpoint_name,
+                        endpoint=stack.endpoint_name,
                         image_uri=args.image_uri,
+                        alarms=args.watches.names,
                         vpc=args.vpc,
                     )
                 )

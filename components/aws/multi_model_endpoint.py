@@ -9,25 +9,25 @@ from typing import Final
 import pulumi
 import pulumi_aws as aws
 
-from cohost import fleet, tokens
+from cohost import aws_rules, tokens
 from cohost.aws_settings import Network, Rollback, Variant
-from cohost.policies_aws import OWNER_TAG
 from cohost.resources import ArtifactSet, EndpointName, SageMakerActiveRelease
 from components.aws.alarms import Alarms
 from components.aws.artifact_store import ArtifactStore
 from components.aws.execution_role import ExecutionRole
-from components.names import Fault, physical, refuse
+from components.aws.stack import Stack
+from components.names import Fault, refuse
 
 # Triton's own switches in AWS's image. Source: triton-inference-server/server, docker/sagemaker/serve, which logs
 # every request unless told otherwise.
 _CONTAINER_ENVIRONMENT: Final = {"SAGEMAKER_TRITON_LOG_VERBOSE": "false"}
 # The image is several GB; SageMaker's own default is half of this.
 _START_SECONDS: Final = 900
-# SageMaker's time limit of a blue/green deployment, 600 to 28800 s (botocore 1.44.5); the aws provider allows 14400.
-_DEPLOYMENT_SECONDS: Final = 3600
-_CREATE: Final = "60m"
-_UPDATE: Final = "120m"
-_DELETE: Final = "60m"
+# When SageMaker gives an update up and takes it back. The aws provider waits 60 minutes for creation and update,
+# whatever a resource's custom timeouts say (hashicorp/terraform-provider-aws, sagemaker/endpoint.go), and must not
+# be the first to give up.
+_DEPLOYMENT_SECONDS: Final = 55 * 60
+_VERIFICATION: Final = "2h"
 # AWS's own sample for multi-model endpoints: slow to take away, quicker to add.
 _SCALE_IN_SECONDS: Final = 600
 _SCALE_OUT_SECONDS: Final = 300
@@ -38,52 +38,39 @@ class MultiModelEndpointArgs:
     """What the endpoint is made of.
 
     Attributes:
-        region: Its region.
-        name: Its name, the only fixed name here.
-        owner: "<project>/<stack>", in the tag by which the stack knows its own endpoint.
+        stack: Whose it is; also its name, the only fixed one here.
         store: Where its models are.
         artifacts: What is in the store.
         role: What the containers run as.
-        variant: The fleet.
         image_uri: The serving image.
         ami: The inference AMI, which decides the GPU driver.
+        rollback_alarms: The alarms that take an update back, made before the endpoint; may be none.
+        variant: The fleet.
         network: VPC and isolation.
-        rollback: When an update is taken back.
-        rollback_alarms: The alarms that do so, made before the endpoint; None when nothing does.
+        rollback: How long the alarms are watched.
         log_retention_days: How long logs are kept.
-        protect: Whether the endpoint is protected from deletion.
-        tags: Tags on all that can carry them.
     """
 
-    region: str
-    name: str
-    owner: str
+    stack: Stack
     store: ArtifactStore
     artifacts: ArtifactSet
     role: ExecutionRole
-    variant: Variant
     image_uri: str
     ami: str
+    rollback_alarms: Alarms
+    variant: Variant = field(default_factory=Variant)
     network: Network = field(default_factory=Network)
     rollback: Rollback = field(default_factory=Rollback)
-    rollback_alarms: Alarms | None = None
     log_retention_days: int = 30
-    protect: bool = False
-    tags: Mapping[str, str] = field(default_factory=dict)
 
     def faults(self) -> list[Fault]:
         """Returns what is wrong with the arguments."""
-        found: list[Fault] = []
-        refused = fleet.instance_type_fault(self.variant.instance_type)
-        if refused:
-            found.append(("variant.instanceType", refused))
-        if self.variant.max_instances < self.variant.min_instances:
-            found.append(("variant.maxInstances", "is fewer than minInstances"))
-        if self.variant.autoscaled and self.variant.invocations_per_instance is None:
-            found.append(("variant.invocationsPerInstance", "is missing, and autoscaling needs it"))
-        if not self.ami:
-            found.append(("ami", f"is empty; one of {', '.join(fleet.amis())}"))
-        return found
+        return [
+            *aws_rules.variant(self.variant),
+            *aws_rules.network(self.network),
+            *aws_rules.ami(self.ami, key="ami"),
+            *aws_rules.retention(self.log_retention_days),
+        ]
 
 
 class MultiModelEndpoint(pulumi.ComponentResource):
@@ -95,11 +82,9 @@ class MultiModelEndpoint(pulumi.ComponentResource):
 
     Attributes:
         name: The endpoint's name, once it is in service.
-        arn: The endpoint's ARN.
     """
 
     name: pulumi.Output[str]
-    arn: pulumi.Output[str]
 
     def __init__(self, name: str, args: MultiModelEndpointArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         """Declares the endpoint and what belongs to it.
@@ -109,14 +94,12 @@ class MultiModelEndpoint(pulumi.ComponentResource):
         """
         refuse(name, args.faults())
         super().__init__(tokens.AWS_MULTI_MODEL_ENDPOINT, name, None, opts)
-        self._name, self._args = name, args
-        self._tags = {**args.tags, OWNER_TAG: args.owner}
+        self._name, self._args, self._stack = name, args, args.stack
         model = self._model()
         self._config = self._configuration(model)
-        endpoint = self._endpoint()
-        self.name, self.arn = endpoint.name, endpoint.arn
+        self.name = self._endpoint().name
         self._scaling()
-        self.register_outputs({"name": self.name, "arn": self.arn})
+        self.register_outputs({"name": self.name})
 
     def activate(self, catalog: str, digests: Mapping[str, str], *, gpu: bool) -> SageMakerActiveRelease:
         """Declares which release callers get: verified on this endpoint, then written to the store.
@@ -129,7 +112,7 @@ class MultiModelEndpoint(pulumi.ComponentResource):
         args = self._args
         return SageMakerActiveRelease(
             self._name,
-            region=args.region,
+            region=self._stack.region,
             store=args.store.url,
             catalog=catalog,
             endpoint=self.name,
@@ -141,7 +124,9 @@ class MultiModelEndpoint(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(
                 parent=self,
                 depends_on=[args.artifacts],
-                custom_timeouts=pulumi.CustomTimeouts(create=_UPDATE, update=_UPDATE),
+                # Its deletion, the first of a destroy, sends callers away.
+                protect=self._stack.production,
+                custom_timeouts=pulumi.CustomTimeouts(create=_VERIFICATION, update=_VERIFICATION),
             ),
         )
 
@@ -154,7 +139,7 @@ class MultiModelEndpoint(pulumi.ComponentResource):
                 security_group_ids=list[pulumi.Input[str]](network.security_group_ids),
             )
         return aws.sagemaker.Model(
-            physical(self._name),
+            self._stack.physical(self._name),
             execution_role_arn=args.role.arn,
             primary_container={
                 "image": args.image_uri,
@@ -164,7 +149,7 @@ class MultiModelEndpoint(pulumi.ComponentResource):
             },
             enable_network_isolation=args.network.isolation,
             vpc_config=vpc,
-            tags=self._tags,
+            tags=self._stack.tags,
             # The prefix must hold artifacts before the endpoint starts, and until it is gone.
             opts=pulumi.ResourceOptions(parent=self, depends_on=[args.artifacts]),
         )
@@ -172,7 +157,7 @@ class MultiModelEndpoint(pulumi.ComponentResource):
     def _configuration(self, model: aws.sagemaker.Model) -> aws.sagemaker.EndpointConfiguration:
         variant = self._args.variant
         return aws.sagemaker.EndpointConfiguration(
-            physical(self._name),
+            self._stack.physical(self._name),
             production_variants=[
                 {
                     "variant_name": variant.name,
@@ -188,64 +173,64 @@ class MultiModelEndpoint(pulumi.ComponentResource):
                     # encrypts itself; it refuses VolumeSizeInGB for them (docs/traps.md).
                 }
             ],
-            tags=self._tags,
+            tags=self._stack.tags,
             opts=pulumi.ResourceOptions(parent=self),
         )
 
-    def _endpoint(self) -> aws.sagemaker.Endpoint:
-        args = self._args
-        child = pulumi.ResourceOptions(parent=self)
-        # SageMaker would make this group itself, without an end to what it keeps, and leave it after a destroy.
-        log_group = aws.cloudwatch.LogGroup(
-            physical(self._name),
-            name=f"/aws/sagemaker/Endpoints/{args.name}",
-            retention_in_days=args.log_retention_days,
-            tags=self._tags,
-            opts=child,
+    def _log_group(self) -> aws.cloudwatch.LogGroup:
+        """SageMaker would make this group itself, keep logs for ever, and leave it after a destroy."""
+        return aws.cloudwatch.LogGroup(
+            self._stack.physical(self._name),
+            name=f"/aws/sagemaker/Endpoints/{self._stack.endpoint_name}",
+            retention_in_days=self._args.log_retention_days,
+            tags=self._stack.tags,
+            # Only another name replaces it, and until the old endpoint is gone it writes to the old one.
+            opts=pulumi.ResourceOptions(parent=self, delete_before_replace=False),
         )
-        alarms = args.rollback_alarms
-        name = EndpointName(
+
+    def _endpoint_name(self) -> EndpointName:
+        stack, variant, alarms = self._stack, self._args.variant, self._args.rollback_alarms
+        return EndpointName(
             self._name,
-            region=args.region,
-            name=args.name,
-            instance_type=args.variant.instance_type,
-            instance_count=args.variant.min_instances,
-            rollback_alarms=list(alarms.names) if alarms else [],
-            owner=args.owner,
-            # After the configuration: on destroy, a failed endpoint that only this resource knows goes first.
-            opts=pulumi.ResourceOptions(
-                parent=self, depends_on=[self._config, log_group, *([alarms] if alarms else [])]
-            ),
+            region=stack.region,
+            name=stack.endpoint_name,
+            instance_type=variant.instance_type,
+            instance_count=variant.min_instances,
+            endpoint_config=self._config.name,
+            rollback_alarms=list(alarms.names),
+            owner=stack.owner,
+            # After all that a first endpoint needs: on destroy, a failed one that only this resource knows goes before.
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[self._log_group(), alarms]),
         )
+
+    def _endpoint(self) -> aws.sagemaker.Endpoint:
         return aws.sagemaker.Endpoint(
-            physical(self._name),
-            name=args.name,
+            self._stack.physical(self._name),
+            name=self._endpoint_name().name,
             endpoint_config_name=self._config.name,
             deployment_config=self._deployment(),
-            tags=self._tags,
-            opts=pulumi.ResourceOptions(
-                parent=self,
-                depends_on=[name],
-                protect=args.protect,
-                custom_timeouts=pulumi.CustomTimeouts(create=_CREATE, update=_UPDATE, delete=_DELETE),
-            ),
+            tags=self._stack.tags,
+            # A live endpoint is never deleted to make room: under another name the new one comes first, and under the
+            # same name SageMaker refuses it.
+            opts=pulumi.ResourceOptions(parent=self, protect=self._stack.production, delete_before_replace=False),
         )
 
     def _deployment(self) -> aws.sagemaker.EndpointDeploymentConfigArgsDict:
         """Blue/green, all at once: the only kind that works with one instance."""
-        rollback, alarms = self._args.rollback, self._args.rollback_alarms
+        alarms = self._args.rollback_alarms.names
         deployment: aws.sagemaker.EndpointDeploymentConfigArgsDict = {
             "blue_green_update_policy": {
                 "traffic_routing_configuration": {
                     "type": "ALL_AT_ONCE",
-                    "wait_interval_in_seconds": rollback.bake_seconds if alarms and alarms.names else 0,
+                    # Without an alarm there is nothing to wait for.
+                    "wait_interval_in_seconds": self._args.rollback.bake_seconds if alarms else 0,
                 },
                 "termination_wait_in_seconds": 0,
-                "maximum_execution_timeout_in_seconds": _DEPLOYMENT_SECONDS + rollback.bake_seconds,
+                "maximum_execution_timeout_in_seconds": _DEPLOYMENT_SECONDS,
             },
         }
-        if alarms and alarms.names:
-            deployment["auto_rollback_configuration"] = {"alarms": [{"alarm_name": name} for name in alarms.names]}
+        if alarms:
+            deployment["auto_rollback_configuration"] = {"alarms": [{"alarm_name": name} for name in alarms]}
         return deployment
 
     def _scaling(self) -> None:
@@ -254,16 +239,17 @@ class MultiModelEndpoint(pulumi.ComponentResource):
             return
         child = pulumi.ResourceOptions(parent=self)
         target = aws.appautoscaling.Target(
-            physical(self._name),
+            self._stack.physical(self._name),
             service_namespace="sagemaker",
             scalable_dimension="sagemaker:variant:DesiredInstanceCount",
             resource_id=pulumi.Output.concat("endpoint/", self.name, "/variant/", variant.name),
             min_capacity=variant.min_instances,
             max_capacity=variant.max_instances,
+            tags=self._stack.tags,
             opts=child,
         )
         aws.appautoscaling.Policy(
-            physical(self._name),
+            self._stack.physical(self._name),
             policy_type="TargetTrackingScaling",
             service_namespace=target.service_namespace,
             scalable_dimension=target.scalable_dimension,
