@@ -1,4 +1,8 @@
-"""The archive of an artifact: a `.tar.gz` whose bytes depend on the model's content alone."""
+"""The archive of an artifact: a `.tar.gz` whose bytes depend on the model's content alone.
+
+They do with one version of the compressor on one kind of processor: another may pack differently (ISA-L has its
+own code for each). The key of an archive is the digest of its content, which is the same everywhere.
+"""
 
 from __future__ import annotations
 

@@ -7,15 +7,14 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-import yaml
-
+from cohost import catalog_yaml
 from cohost.errors import InputError, Problem
 from cohost.folder import shown
 from cohost.manifest import is_digest
 from cohost.modelconfig import Signature, TensorSpec, signature
-from cohost.words import did_you_mean
+from cohost.words import did_you_mean, shortened
 
 if TYPE_CHECKING:
     from cohost.digest_cache import DigestCache
@@ -25,8 +24,10 @@ __all__ = [
     "CatalogModel",
     "Signature",
     "TensorSpec",
+    "label_fault",
     "load",
     "name_fault",
+    "parse",
     "signature",
     "validate",
 ]
@@ -37,8 +38,12 @@ _NAME: Final = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 _LABEL: Final = re.compile(r"[a-z0-9_-]{1,63}")
 _LABEL_KEY: Final = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 _KEYS: Final = ("name", "path", "artifact", "owner", "tags")
+# As much of a name as is tried to be put right.
+_TRIED: Final = 100
 # Google allows 64 labels; some are the deployment's own.
 _MAX_TAGS: Final = 32
+# Looking for a folder of nearly the same name takes time for each that is missing.
+_MAX_HINTS: Final = 20
 
 
 @dataclass(frozen=True)
@@ -79,9 +84,23 @@ def load(path: Path) -> Catalog:
     Raises:
         InputError: With every problem found.
     """
+    return parse(catalog_yaml.read(path), path)
+
+
+def parse(data: bytes, path: Path, *, may_be_empty: bool = False) -> Catalog:
+    """Reads the catalog from its text; as `load`.
+
+    Args:
+        data: The file's bytes.
+        path: Where it stands, and so what the folders' paths are relative to.
+        may_be_empty: Whether a catalog without a model is good.
+
+    Raises:
+        InputError: With every problem found.
+    """
     path = path.absolute()
-    reader = _Reader(path)
-    models = reader.models(_parse(path))
+    reader = _Reader(path, may_be_empty=may_be_empty)
+    models = reader.models(catalog_yaml.parse(data, shown(path)))
     if reader.problems:
         raise InputError(reader.problems)
     return Catalog(path, tuple(sorted(models, key=lambda model: model.name)))
@@ -107,56 +126,43 @@ def name_fault(name: str) -> str | None:
     """Why SageMaker, Vertex AI or Triton would refuse a model of this name; None when none would."""
     if _NAME.fullmatch(name):
         return None
-    right = re.sub(r"[^a-z0-9_-]+", "-", name.lower()).lstrip("0123456789-_")[:63].rstrip("-")
+    right = re.sub(r"[^a-z0-9_-]+", "-", name[:_TRIED].lower()).lstrip("0123456789-_")[:63].rstrip("-")
     hint = f': did you mean "{right}"?' if right else ""
-    return f'"{name}" must be 1 to 63 of a-z, 0-9, - and _, the first a letter{hint}'
+    return f"{shortened(name)} must be 1 to 63 of a-z, 0-9, - and _, the first a letter{hint}"
 
 
-class _UniqueKeys(yaml.CBaseLoader):
-    """Takes every scalar as the text that stands there (`no` is a name) and refuses double keys."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        mapping = super().construct_mapping(node, deep=deep)
-        if len(mapping) != len(node.value):
-            keys = [key.value for key, _ in node.value]
-            twice = next(key for key in keys if keys.count(key) > 1)
-            raise yaml.constructor.ConstructorError(None, None, f'"{twice}" stands twice', node.start_mark)
-        return mapping
-
-
-def _parse(path: Path) -> object:
-    file = shown(path)
-    try:
-        return yaml.load(path.read_bytes(), _UniqueKeys)
-    except FileNotFoundError:
-        raise InputError([Problem(file, "", "does not exist: a catalog lists the models to deploy")]) from None
-    except OSError as error:
-        raise InputError([Problem(file, "", f"cannot be read: {error.strerror}")]) from error
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        where = f"line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        raise InputError([Problem(file, where, f"is not YAML: {error.problem}")]) from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError([Problem(file, "", f"is not YAML: {error}")]) from error
+def label_fault(value: object) -> str | None:
+    """Why Google would refuse this as a label's value (Google Cloud, "Requirements for labels"); None if not."""
+    if not isinstance(value, str):
+        return "must be a text"
+    if _LABEL.fullmatch(value):
+        return None
+    right = re.sub(r"[^a-z0-9_-]+", "-", value[:_TRIED].lower())[:63].strip("-")
+    hint = f': did you mean "{right}"?' if right else ""
+    return f"{shortened(value)} must be 1 to 63 of a-z, 0-9, - and _, as a Google label is{hint}"
 
 
 class _Reader:
     """Turns the parsed document into models and collects what is wrong with it."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, may_be_empty: bool) -> None:
         self.problems: list[Problem] = []
         self._folder = path.parent
         self._file = shown(path)
+        self._may_be_empty = may_be_empty
         self._first: dict[str, int] = {}
+        self._hints = 0
 
     def models(self, document: object) -> list[CatalogModel]:
-        if not isinstance(document, dict) or not isinstance(document.get("models"), list):
+        entries = document.get("models") if isinstance(document, dict) else None
+        if self._may_be_empty and (document is None or entries == ""):
+            return []
+        if not isinstance(document, dict) or not isinstance(entries, list):
             self._problem("models", 'must be a list: "models:" and below it "- name: …"')
             return []
         for key in document.keys() - {"models"}:
             self._problem(key, "is not a key of the catalog; its only one is models")
-        entries = document["models"]
-        if not entries:
+        if not entries and not self._may_be_empty:
             self._problem("models", "lists no model: `cohost add FILE.onnx --name NAME` adds one")
         models = [self._model(f"models[{index}]", index, entry) for index, entry in enumerate(entries)]
         return [model for model in models if model is not None]
@@ -171,8 +177,9 @@ class _Reader:
         if name is not None:
             self._check_name(f"{key}.name", name, index)
         owner = self._text(key, entry, "owner")
-        if owner is not None and not _LABEL.fullmatch(owner):
-            self._problem(f"{key}.owner", _label_fault(owner))
+        fault = label_fault(owner) if owner is not None else None
+        if fault:
+            self._problem(f"{key}.owner", fault)
         tags = self._tags(f"{key}.tags", entry.get("tags", {}))
         path, artifact = self._source(key, entry)
         if name is None or owner is None:
@@ -202,9 +209,12 @@ class _Reader:
             self._problem(key, f"has {len(tags)} tags; at most {_MAX_TAGS} fit beside the deployment's own labels")
         for tag, value in tags.items():
             if not _LABEL_KEY.fullmatch(tag):
-                self._problem(f"{key}.{tag}", f'"{tag}" must be 1 to 63 of a-z, 0-9, - and _, the first a letter')
-            if not isinstance(value, str) or (value and not _LABEL.fullmatch(value)):
-                self._problem(f"{key}.{tag}", _label_fault(value))
+                self._problem(
+                    f"{key}.{tag}", f"{shortened(tag)} must be 1 to 63 of a-z, 0-9, - and _, the first a letter"
+                )
+            fault = label_fault(value) if value != "" else None
+            if fault:
+                self._problem(f"{key}.{tag}", fault)
         return tags
 
     def _source(self, key: str, entry: Mapping[str, object]) -> tuple[Path | None, str | None]:
@@ -229,18 +239,17 @@ class _Reader:
 
     def _no_folder(self, text: str, folder: str) -> str:
         if os.path.exists(folder):  # noqa: PTH110
-            return f'"{text}" is a file; a model is a folder with a config.pbtxt'
-        parent = Path(folder).parent
-        beside = [p.name for p in parent.iterdir() if p.is_dir()] if parent.is_dir() else []
-        return f'there is no folder "{text}"' + did_you_mean(Path(folder).name, beside)
+            return f"{shortened(text)} is a file; a model is a folder with a config.pbtxt"
+        self._hints += 1
+        hint = did_you_mean(Path(folder).name, _folders_beside(folder)) if self._hints <= _MAX_HINTS else ""
+        return f"there is no folder {shortened(text)}{hint}"
 
     def _problem(self, key: str, message: str) -> None:
         self.problems.append(Problem(self._file, key, message))
 
 
-def _label_fault(value: object) -> str:
-    if not isinstance(value, str):
-        return "must be a text"
-    right = re.sub(r"[^a-z0-9_-]+", "-", value.lower())[:63].strip("-")
-    hint = f': did you mean "{right}"?' if right else ""
-    return f'"{value}" must be 1 to 63 of a-z, 0-9, - and _, as a Google label is{hint}'
+def _folders_beside(folder: str) -> list[str]:
+    try:
+        return [path.name for path in Path(folder).parent.iterdir() if path.is_dir()]
+    except (OSError, ValueError):
+        return []

@@ -10,11 +10,11 @@ import tempfile
 import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from cohost.folder import Scan, scan
 
-_VERSION: Final = 1
+_VERSION: Final = 2
 # A file may be changed twice within one tick of the file system's clock without its times showing it (git
 # calls such entries racily clean). Ticks are milliseconds on Linux, 1 s on HFS+ and some NFS, 2 s on FAT.
 _TICK_NS: Final = 2_000_000_000
@@ -53,13 +53,13 @@ class DigestCache:
         """
         self._path = path
         self._scans: dict[Path, tuple[Scan, str, bool]] = {}
-        self._kept: dict[str, list[object]] = _read(path) if path else {}
+        self._kept: dict[str, list[Any]] = _read(path) if path else {}
         self._changed = False
 
     @classmethod
     def of_project(cls, root: Path) -> DigestCache:
-        """The cache of a project folder: `<root>/.cohost/cache/digests.json`."""
-        return cls(root / ".cohost" / "cache" / "digests.json")
+        """The cache of a project folder: `<root>/.cohost/cache/digests`."""
+        return cls(root / ".cohost" / "cache" / "digests")
 
     def scan(self, folder: Path) -> Scan:
         """The folder's content as this instance has seen it first."""
@@ -93,10 +93,11 @@ class DigestCache:
         """Writes the file whole or not at all; a folder that cannot be written only costs time later."""
         if self._path is None or not self._changed:
             return
-        settled = {name: row for name, row in self._kept.items() if self._is_settled(Path(name))}
+        settled = {name: row for name, row in self._kept.items() if self._is_worth_keeping(Path(name))}
+        text = json.dumps({"version": _VERSION, "folders": settled})
         with contextlib.suppress(OSError):
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            _write(self._path, json.dumps({"version": _VERSION, "folders": settled}))
+            _write(self._path, f"{_checksum(text.encode())}\n{text}")
             self._changed = False
 
     def _look(self, folder: Path) -> tuple[Scan, str, bool]:
@@ -109,14 +110,14 @@ class DigestCache:
             self._scans[folder] = seen
         return seen
 
-    def _is_settled(self, folder: Path) -> bool:
+    def _is_worth_keeping(self, folder: Path) -> bool:
         seen = self._scans.get(folder)
-        return seen is None or seen[2]
+        return seen[2] if seen else folder.is_dir()
 
 
-def _entry(row: list[object]) -> Entry:
+def _entry(row: list[Any]) -> Entry:
     fingerprint, digest, models, rules = row
-    return Entry(str(fingerprint), str(digest), tuple(str(name) for name in models), str(rules))  # type: ignore[attr-defined]
+    return Entry(fingerprint, digest, tuple(models), rules)
 
 
 def _fingerprint(found: Scan) -> str:
@@ -125,13 +126,21 @@ def _fingerprint(found: Scan) -> str:
     return hashlib.blake2b("\n".join(lines).encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
 
 
-def _read(path: Path) -> dict[str, list[object]]:
+def _read(path: Path) -> dict[str, list[Any]]:
+    """The rows of the file; none where it is missing, of another version or not as it was written."""
     try:
-        document = json.loads(path.read_bytes())
-        rows = document["folders"] if document["version"] == _VERSION else {}
-        return {name: row for name, row in rows.items() if len(row) == 4}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        checksum, _, text = path.read_bytes().partition(b"\n")
+        if checksum.decode() != _checksum(text):
+            return {}
+        document = json.loads(text)
+        return document["folders"] if document["version"] == _VERSION else {}
+    except (OSError, ValueError):
         return {}
+
+
+def _checksum(text: bytes) -> str:
+    # Of a damaged digest nobody could tell why no artifact has it.
+    return hashlib.blake2b(text, digest_size=16).hexdigest()
 
 
 def _write(path: Path, text: str) -> None:

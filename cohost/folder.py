@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +13,8 @@ from typing import Final, NamedTuple
 SMOKE: Final = "smoke.json"
 CONFIG: Final = "config.pbtxt"
 _LFS_HEAD: Final = b"version https://git-lfs.github.com/spec/"
-# What desktops, Python and notebooks leave behind; a digest must not depend on who looked into the folder.
-_LITTER: Final = frozenset({".DS_Store", "Thumbs.db", "desktop.ini", "__pycache__", ".ipynb_checkpoints"})
+# What desktops, Python, notebooks and git leave behind; a digest must not depend on who looked into the folder.
+_LITTER: Final = frozenset({".DS_Store", "Thumbs.db", "desktop.ini", "__pycache__", ".ipynb_checkpoints", ".git"})
 
 
 class ModelFile(NamedTuple):
@@ -68,11 +69,8 @@ def scan(folder: Path) -> Scan:
     """
     files: list[ModelFile] = []
     faults: list[tuple[str, str]] = []
-    try:
-        for entry, relative in _walk(str(folder), "", faults):
-            _add(entry, relative, folder, files, faults)
-    except OSError as error:
-        faults.append(("", f"cannot be read: {error.strerror}"))
+    for entry, relative in _walk(folder, faults):
+        _add(entry, relative, folder, files, faults)
     files.sort(key=lambda file: os.fsencode(file.path))
     return Scan(folder, tuple(files), tuple(sorted(faults)))
 
@@ -86,23 +84,26 @@ def shown(path: Path) -> str:
     """A path as the user would name it: relative to the working folder where it is below."""
     try:
         return str(path.relative_to(Path.cwd()))
-    except ValueError:
+    except (ValueError, OSError):  # it is not below, or the working folder is gone
         return str(path)
 
 
-def _walk(folder: str, prefix: str, faults: list[tuple[str, str]]) -> Iterator[tuple[os.DirEntry[str], str]]:
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            relative = prefix + entry.name
-            if entry.name in _LITTER:
-                continue
-            if not entry.is_dir(follow_symlinks=False):
-                yield entry, relative
-                continue
-            try:
-                yield from _walk(entry.path, relative + "/", faults)
-            except PermissionError as error:
-                faults.append((relative, f"cannot be read: {error.strerror}"))
+def _walk(folder: Path, faults: list[tuple[str, str]]) -> Iterator[tuple[os.DirEntry[str], str]]:
+    """Yields (entry, path relative to the folder) of everything that is no folder, in no particular order."""
+    waiting = [(str(folder), "")]
+    while waiting:
+        path, prefix = waiting.pop()
+        try:
+            with os.scandir(path) as entries:
+                for entry in entries:
+                    if entry.name in _LITTER:
+                        continue
+                    if entry.is_dir(follow_symlinks=False):
+                        waiting.append((entry.path, f"{prefix}{entry.name}/"))
+                    else:
+                        yield entry, prefix + entry.name
+        except OSError as error:
+            faults.append((_printable(prefix.rstrip("/")), f"cannot be read: {error.strerror}"))
 
 
 def _add(
@@ -112,31 +113,42 @@ def _add(
     files: list[ModelFile],
     faults: list[tuple[str, str]],
 ) -> None:
-    fault = _name_fault(entry.name)
+    fault = _name_fault(relative)
     if fault is None and entry.is_symlink():
         fault = _link_fault(entry, folder)
     if fault is not None:
-        faults.append((relative.encode("utf-8", "replace").decode(), fault))
+        faults.append((_printable(relative), fault))
         return
-    found = entry.stat()
+    try:
+        found = entry.stat()
+    except OSError as error:
+        faults.append((relative, f"cannot be read: {error.strerror}"))
+        return
     if not stat.S_ISREG(found.st_mode):
         faults.append((relative, "is neither a file nor a folder"))
         return
     files.append(ModelFile(relative, found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino))
 
 
-def _name_fault(name: str) -> str | None:
-    if not name.isprintable() or "\\" in name:
+def _printable(path: str) -> str:
+    return path.encode("utf-8", "replace").decode()
+
+
+def _name_fault(path: str) -> str | None:
+    if not path.isprintable() or "\\" in path:
         return "rename it: only printable characters, and no backslash, work on every platform"
+    if not unicodedata.is_normalized("NFC", path):
+        # macOS takes both forms for one name and git rewrites them; the digest would depend on the machine.
+        return "rename it: an accent stands apart from its letter (Unicode NFD), and platforms disagree on that"
     return None
 
 
 def _link_fault(entry: os.DirEntry[str], folder: Path) -> str | None:
     target = os.path.realpath(entry.path)
     if not os.path.exists(target):  # noqa: PTH110
-        return f"is a link to {os.readlink(entry.path)}, which does not exist"  # noqa: PTH115
+        return "is a link to what does not exist"
     if not target.startswith(os.path.realpath(folder) + os.sep):
-        return f"is a link out of the model folder, to {target}: copy the file instead"
+        return f"is a link out of the model folder, to {_printable(target)}: copy the file instead"
     if os.path.isdir(target):  # noqa: PTH112
         return "is a link to a folder: copy the folder instead"
     return None

@@ -25,8 +25,10 @@ def manifest_digest(rows: Iterable[tuple[str, str]]) -> str:
 
     It is the SHA-256 of the manifest: for each file, sorted by the bytes of its path, the line
     `<SHA-256 of the file>  <path>\n` in UTF-8, paths relative to the model folder with forward slashes. That
-    is what `sha256sum` prints, so a digest can be checked without this project (docs/decisions/
-    001-artifact-set.md). Modes, times, owners, empty folders and the `smoke.json` at the top do not count.
+    is what `sha256sum` prints, so a digest can be checked without this project, in the model folder:
+    `find . -type f ! -path ./smoke.json -printf '%P\n' | LC_ALL=C sort | xargs -d '\n' sha256sum | sha256sum`
+    (docs/decisions/001-artifact-set.md). Modes, times, owners, empty folders, the `smoke.json` at the top and
+    what desktops and git leave behind (`folder.scan`) do not count.
 
     Args:
         rows: (path, SHA-256 as hex) of each file.
@@ -62,6 +64,8 @@ def read_chunks(folder: Path, file: ModelFile) -> Iterator[bytes]:
                 if size == 0 and is_lfs_pointer(chunk):
                     raise InputError([Problem(shown(path), "", LFS_FAULT)])
                 size += len(chunk)
+                if size > file.size:
+                    break  # somebody is writing to it, perhaps faster than this reads
                 yield chunk
     except OSError as error:
         raise InputError([Problem(shown(path), "", f"cannot be read: {error.strerror}")]) from error

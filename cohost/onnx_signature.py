@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Final
+
+from cohost.protobuf_walk import BYTES, VARINT, Malformed, Walk, tag
 
 # TensorProto.DataType -> the V2 protocol's name; the types that Triton knows.
 DATATYPES: Final = {
@@ -31,25 +33,33 @@ DATATYPES: Final = {
     16: "BF16",
 }
 
-# Field numbers of onnx.proto3.
-_MODEL_GRAPH: Final = 7
-_GRAPH_INITIALIZER: Final = 5
-_GRAPH_INPUT: Final = 11
-_GRAPH_OUTPUT: Final = 12
-_TENSOR_NAME: Final = 8
-_TENSOR_EXTERNAL_DATA: Final = 13
-_ENTRY_KEY: Final = 1
-_ENTRY_VALUE: Final = 2
-_VALUE_NAME: Final = 1
-_VALUE_TYPE: Final = 2
-_TYPE_TENSOR: Final = 1
-_TENSOR_TYPE_ELEMENT: Final = 1
-_TENSOR_TYPE_SHAPE: Final = 2
-_SHAPE_DIMENSION: Final = 1
-_DIMENSION_VALUE: Final = 1
+# The fields of onnx.proto3 that lead to a signature and to the names of files beside the model.
+_MODEL_GRAPH: Final = tag(7, BYTES)
+_MODEL_OPSET: Final = tag(8, BYTES)
+_GRAPH_NODE: Final = tag(1, BYTES)
+_GRAPH_INITIALIZER: Final = tag(5, BYTES)
+_GRAPH_INPUT: Final = tag(11, BYTES)
+_GRAPH_OUTPUT: Final = tag(12, BYTES)
+_GRAPH_SPARSE_INITIALIZER: Final = tag(15, BYTES)
+_SPARSE_VALUES: Final = tag(1, BYTES)
+_NODE_ATTRIBUTE: Final = tag(5, BYTES)
+_ATTRIBUTE_TENSORS: Final = frozenset({tag(5, BYTES), tag(10, BYTES)})
+_ATTRIBUTE_GRAPHS: Final = frozenset({tag(6, BYTES), tag(11, BYTES)})
+_ATTRIBUTE_LISTS: Final = frozenset(tag(number, kind) for number in (7, 8, 9) for kind in (0, 2, 5))
+_TENSOR_NAME: Final = tag(8, BYTES)
+_TENSOR_EXTERNAL_DATA: Final = tag(13, BYTES)
+_ENTRY_KEY: Final = tag(1, BYTES)
+_ENTRY_VALUE: Final = tag(2, BYTES)
+_VALUE_NAME: Final = tag(1, BYTES)
+_VALUE_TYPE: Final = tag(2, BYTES)
+_TYPE_TENSOR: Final = tag(1, BYTES)
+_TENSOR_TYPE_ELEMENT: Final = tag(1, VARINT)
+_TENSOR_TYPE_SHAPE: Final = tag(2, BYTES)
+_SHAPE_DIMENSION: Final = tag(1, BYTES)
+_DIMENSION_VALUE: Final = tag(1, VARINT)
 
-_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
-_SMALL: Final = 1 << 20
+_DEEPEST: Final = 32
+_INT64_MAX: Final = (1 << 63) - 1
 
 
 class NotOnnx(ValueError):
@@ -76,13 +86,15 @@ class OnnxSignature:
     """What goes into and comes out of a model.
 
     Attributes:
-        inputs: What a caller has to give (not the weights, which old files list among the inputs).
+        inputs: What a caller has to give.
         outputs: What it gets.
+        defaults: Inputs that the file itself gives a value; old files list their weights here.
         external: Files beside the model that hold weights, as named in it.
     """
 
     inputs: tuple[OnnxTensor, ...]
     outputs: tuple[OnnxTensor, ...]
+    defaults: tuple[OnnxTensor, ...]
     external: tuple[str, ...]
 
 
@@ -93,114 +105,106 @@ def read(path: Path) -> OnnxSignature:
         NotOnnx: It is no ONNX model or is cut short.
         OSError: It cannot be read.
     """
-    with path.open("rb") as file:
-        end = os.fstat(file.fileno()).st_size
+    with path.open("rb", buffering=0) as file:
+        size = os.fstat(file.fileno()).st_size
+        if size == 0:
+            raise NotOnnx("is empty: not an ONNX model")
         try:
-            return _read_model(file, end)
-        except (UnicodeDecodeError, IndexError) as error:
-            raise NotOnnx("not an ONNX model") from error
+            return _Reader(Walk(file, size)).read(size)
+        except Malformed as error:
+            raise NotOnnx(f"not an ONNX model, or cut short: {error}") from error
 
 
-def _read_model(file: BinaryIO, end: int) -> OnnxSignature:
-    inputs: list[OnnxTensor] = []
-    outputs: list[OnnxTensor] = []
-    weights: set[str] = set()
-    external: set[str] = set()
-    graphs = [(start, stop) for number, start, stop in _fields(file, 0, end) if number == _MODEL_GRAPH]
-    if not graphs:
-        raise NotOnnx("not an ONNX model: it has no graph")
-    for start, stop in graphs:
-        for number, first, last in _fields(file, start, stop):
-            if number == _GRAPH_INPUT:
-                inputs.append(_read_tensor(file, first, last))
-            elif number == _GRAPH_OUTPUT:
-                outputs.append(_read_tensor(file, first, last))
-            elif number == _GRAPH_INITIALIZER:
-                _read_weight(file, first, last, weights, external)
-    given = tuple(tensor for tensor in inputs if tensor.name not in weights)
-    return OnnxSignature(given, tuple(outputs), tuple(sorted(external)))
+@dataclass
+class _Reader:
+    walk: Walk
+    inputs: list[OnnxTensor] = field(default_factory=list)
+    outputs: list[OnnxTensor] = field(default_factory=list)
+    weights: set[str] = field(default_factory=set)
+    external: set[str] = field(default_factory=set)
 
+    def read(self, size: int) -> OnnxSignature:
+        fields = list(self.walk.fields(0, size))
+        graphs = [(start, end) for key, start, end in fields if key == _MODEL_GRAPH]
+        if not graphs:
+            raise NotOnnx("not an ONNX model: it has no graph")
+        if not any(key == _MODEL_OPSET for key, _, _ in fields):
+            raise NotOnnx("not an ONNX model, or cut short: it names no operator set")
+        for start, end in graphs:
+            self._graph(start, end)
+        return OnnxSignature(
+            inputs=tuple(tensor for tensor in self.inputs if tensor.name not in self.weights),
+            outputs=tuple(self.outputs),
+            defaults=tuple(tensor for tensor in self.inputs if tensor.name in self.weights),
+            external=tuple(sorted(self.external)),
+        )
 
-def _read_weight(file: BinaryIO, start: int, end: int, names: set[str], external: set[str]) -> None:
-    for number, first, last in _fields(file, start, end):
-        if number == _TENSOR_NAME:
-            names.add(_text(file, first, last))
-        elif number == _TENSOR_EXTERNAL_DATA:
-            entry = {field: _text(file, at, to) for field, at, to in _fields(file, first, last)}
-            if entry.get(_ENTRY_KEY) == "location":
-                external.add(entry.get(_ENTRY_VALUE, ""))
+    def _graph(self, start: int, end: int, depth: int = 0) -> None:
+        """Reads a graph; of one within a node only which files its weights are in."""
+        if depth > _DEEPEST:
+            raise NotOnnx(f"not an ONNX model: graphs within graphs, more than {_DEEPEST} deep")
+        for key, first, last in self.walk.fields(start, end):
+            if key == _GRAPH_NODE:
+                self._node(first, last, depth)
+            elif key == _GRAPH_INITIALIZER:
+                self._weight(first, last, depth)
+            elif key == _GRAPH_SPARSE_INITIALIZER:
+                for inner, at, to in self.walk.fields(first, last):
+                    if inner == _SPARSE_VALUES:
+                        self._weight(at, to, depth)
+            elif key == _GRAPH_INPUT and depth == 0:
+                self.inputs.append(self._tensor(first, last))
+            elif key == _GRAPH_OUTPUT and depth == 0:
+                self.outputs.append(self._tensor(first, last))
 
+    def _node(self, start: int, end: int, depth: int) -> None:
+        for key, first, last in self.walk.fields(start, end):
+            if key == _NODE_ATTRIBUTE:
+                self._attribute(first, last, depth)
 
-def _read_tensor(file: BinaryIO, start: int, end: int) -> OnnxTensor:
-    name = ""
-    datatype: str | None = None
-    shape: tuple[int, ...] | None = None
-    for number, first, last in _fields(file, start, end):
-        if number == _VALUE_NAME:
-            name = _text(file, first, last)
-        elif number == _VALUE_TYPE:
-            for kind, at, to in _fields(file, first, last):
-                if kind == _TYPE_TENSOR:
-                    datatype, shape = _read_type(file, at, to)
-    return OnnxTensor(name, datatype, shape)
+    def _attribute(self, start: int, end: int, depth: int) -> None:
+        for key, first, last in self.walk.fields(start, end):
+            if key in _ATTRIBUTE_LISTS:
+                return  # an attribute is of one kind, and a list may have millions of entries
+            if key in _ATTRIBUTE_TENSORS:
+                self._weight(first, last, depth + 1)
+            elif key in _ATTRIBUTE_GRAPHS:
+                self._graph(first, last, depth + 1)
 
+    def _weight(self, start: int, end: int, depth: int) -> None:
+        for key, first, last in self.walk.fields(start, end):
+            if key == _TENSOR_NAME and depth == 0:
+                self.weights.add(self.walk.text(first, last))
+            elif key == _TENSOR_EXTERNAL_DATA:
+                texts = {inner: (at, to) for inner, at, to in self.walk.fields(first, last)}
+                if _ENTRY_KEY in texts and self.walk.text(*texts[_ENTRY_KEY]) == "location":
+                    self.external.add(self.walk.text(*texts.get(_ENTRY_VALUE, (0, 0))))
 
-def _read_type(file: BinaryIO, start: int, end: int) -> tuple[str | None, tuple[int, ...] | None]:
-    datatype: str | None = None
-    shape: tuple[int, ...] | None = None
-    for number, first, last in _fields(file, start, end):
-        if number == _TENSOR_TYPE_ELEMENT:
-            datatype = DATATYPES.get(first)
-        elif number == _TENSOR_TYPE_SHAPE:
-            dimensions = [(at, to) for kind, at, to in _fields(file, first, last) if kind == _SHAPE_DIMENSION]
-            shape = tuple(_read_dimension(file, at, to) for at, to in dimensions)
-    return datatype, shape
+    def _tensor(self, start: int, end: int) -> OnnxTensor:
+        name = ""
+        datatype: str | None = None
+        shape: tuple[int, ...] | None = None
+        for key, first, last in self.walk.fields(start, end):
+            if key == _VALUE_NAME:
+                name = self.walk.text(first, last)
+            elif key == _VALUE_TYPE:
+                for kind, at, to in self.walk.fields(first, last):
+                    if kind == _TYPE_TENSOR:
+                        datatype, shape = self._type(at, to)
+        return OnnxTensor(name, datatype, shape)
 
+    def _type(self, start: int, end: int) -> tuple[str | None, tuple[int, ...] | None]:
+        datatype: str | None = None
+        shape: tuple[int, ...] | None = None
+        for key, first, last in self.walk.fields(start, end):
+            if key == _TENSOR_TYPE_ELEMENT:
+                datatype = DATATYPES.get(first)
+            elif key == _TENSOR_TYPE_SHAPE:
+                shape = tuple(self._dimensions(first, last))
+        return datatype, shape
 
-def _read_dimension(file: BinaryIO, start: int, end: int) -> int:
-    values = [value for number, value, _ in _fields(file, start, end) if number == _DIMENSION_VALUE]
-    return values[-1] if values and values[-1] > 0 else -1
-
-
-def _fields(file: BinaryIO, start: int, end: int) -> Iterator[tuple[int, int, int]]:
-    """Yields (field number, start, end) of a message's fields; of a varint (number, value, value)."""
-    position = start
-    while position < end:
-        file.seek(position)
-        key, position = _varint(file, position, end)
-        number, kind = key >> 3, key & 7
-        if number == 0:
-            raise NotOnnx("not an ONNX model")
-        if kind == _VARINT:
-            value, position = _varint(file, position, end)
-            yield number, value, value
-            continue
-        length = {_FIXED64: 8, _FIXED32: 4}.get(kind)
-        if kind == _BYTES:
-            length, position = _varint(file, position, end)
-        if length is None:
-            raise NotOnnx("not an ONNX model")
-        if position + length > end:
-            raise NotOnnx("cut short: it is smaller than its own header says")
-        yield number, position, position + length
-        position += length
-
-
-def _varint(file: BinaryIO, position: int, end: int) -> tuple[int, int]:
-    value = 0
-    for shift in range(0, 70, 7):
-        byte = file.read(1)
-        position += 1
-        if not byte or position > end:
-            raise NotOnnx("cut short: it ends within a field")
-        value |= (byte[0] & 0x7F) << shift
-        if byte[0] < 0x80:
-            return value, position
-    raise NotOnnx("not an ONNX model")
-
-
-def _text(file: BinaryIO, start: int, end: int) -> str:
-    if end - start > _SMALL:
-        raise NotOnnx("not an ONNX model: a name of more than 1 MiB")
-    file.seek(start)
-    return file.read(end - start).decode()
+    def _dimensions(self, start: int, end: int) -> Iterator[int]:
+        for key, first, last in self.walk.fields(start, end):
+            if key == _SHAPE_DIMENSION:
+                values = [value for inner, value, _ in self.walk.fields(first, last) if inner == _DIMENSION_VALUE]
+                yield values[-1] if values and 0 < values[-1] <= _INT64_MAX else -1

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-import tempfile
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +14,7 @@ from cohost.archive import pack
 from cohost.errors import CohostError, InputError, PreconditionFailed, Problem
 from cohost.folder import scan, shown
 from cohost.release import archive_key
+from cohost.scratch_folder import scratch_folder
 from cohost.store import Cancelled, ObjectStore
 
 _THREADS: Final = 8
@@ -22,6 +22,22 @@ _THREADS: Final = 8
 _ASK_ONE_BY_ONE: Final = 16
 # Larger models go one after the other: their parts go up in parallel, and the disk holds one archive.
 _LARGE: Final = 64 << 20
+
+
+# What an archive has beside the bytes of a file: a header and padding of tar, a header for each stored block.
+_OVERHEAD: Final = 64 << 10
+
+
+def scratch_bytes(sizes: Collection[int]) -> int:
+    """Returns how much scratch space packing takes at once, at most.
+
+    Args:
+        sizes: Bytes of each model that may have to be packed.
+    """
+    small = sorted((size for size in sizes if size <= _LARGE), reverse=True)
+    large = max((size for size in sizes if size > _LARGE), default=0)
+    at_once = [large, *small[: _THREADS - 1]] if large else small[:_THREADS]
+    return sum(size + size // 1000 + _OVERHEAD for size in at_once)
 
 
 @dataclass(frozen=True)
@@ -71,9 +87,7 @@ def publish(
     stored = _stored(asked, store)
     missing = {name: models[name] for name in asked if name not in stored}
     problems = [_not_stored(name, digest, store) for name, (path, digest) in missing.items() if path is None]
-    work = [_Upload(name, path, digest, store, cancelled) for name, (path, digest) in missing.items() if path]
-    counter = _Counter(len(models), len(models) - len(missing), progress)
-    sizes = _run(work, counter, problems)
+    sizes = _upload(missing, store, _Counter(len(models), len(models) - len(missing), progress), cancelled, problems)
     if problems:
         raise InputError(problems)
     uploaded = {name for name, size in sizes.items() if size is not None}
@@ -84,16 +98,37 @@ def publish(
     )
 
 
+def _upload(
+    missing: Mapping[str, tuple[Path | None, str]],
+    store: ObjectStore,
+    counter: _Counter,
+    cancelled: Callable[[], bool],
+    problems: list[Problem],
+) -> dict[str, int | None]:
+    """Returns the bytes sent by model; None where somebody else has stored the archive meanwhile."""
+    counter.tell()
+    if not any(path for path, _ in missing.values()):
+        return {}
+    failed = threading.Event()
+    with scratch_folder() as scratch:
+        work = [
+            _Upload(name, path, digest, store, scratch, lambda: failed.is_set() or cancelled())
+            for name, (path, digest) in missing.items()
+            if path
+        ]
+        return _run(work, counter, failed, problems)
+
+
 @dataclass(frozen=True)
 class _Upload:
     name: str
     folder: Path
     digest: str
     store: ObjectStore
+    scratch: Path
     cancelled: Callable[[], bool]
 
     def run(self, large: threading.Lock) -> int | None:
-        """Returns the bytes sent, or None when somebody else has stored the archive meanwhile."""
         if sum(file.size for file in scan(self.folder).files) > _LARGE:
             with large:
                 return self._send(threads=os.cpu_count() or 1)
@@ -102,16 +137,17 @@ class _Upload:
     def _send(self, threads: int) -> int | None:
         if self.cancelled():
             raise Cancelled(f"stopped before model {self.name} was published")
-        with tempfile.TemporaryDirectory(prefix="cohost-") as scratch:
-            archive = Path(scratch) / "model.tar.gz"
+        archive = self.scratch / f"{self.name}.tar.gz"
+        try:
             self._pack(archive, threads)
-            try:
-                self.store.put_file(archive_key(self.name, self.digest), archive, cancelled=self.cancelled)
-            except PreconditionFailed:
-                if self.store.head(archive_key(self.name, self.digest)) is None:
-                    raise
-                return None
+            self.store.put_file(archive_key(self.name, self.digest), archive, cancelled=self.cancelled)
             return archive.stat().st_size
+        except PreconditionFailed:
+            if self.store.head(archive_key(self.name, self.digest)) is None:
+                raise
+            return None
+        finally:
+            archive.unlink(missing_ok=True)
 
     def _pack(self, archive: Path, threads: int) -> None:
         try:
@@ -119,7 +155,7 @@ class _Upload:
                 packed = pack(self.folder, self.name, out, threads=threads)
         except OSError as error:
             raise CohostError(
-                f"model {self.name}: cannot write its archive to {archive.parent.parent}: {error.strerror}; "
+                f"model {self.name}: cannot write its archive to {self.scratch.parent}: {error.strerror}; "
                 "TMPDIR may name a folder with more space"
             ) from error
         if packed != self.digest:
@@ -140,8 +176,9 @@ class _Counter:
             self.report(self.done, self.total)
 
 
-def _run(work: list[_Upload], counter: _Counter, problems: list[Problem]) -> dict[str, int | None]:
-    counter.tell()
+def _run(
+    work: list[_Upload], counter: _Counter, failed: threading.Event, problems: list[Problem]
+) -> dict[str, int | None]:
     large = threading.Lock()
     sizes: dict[str, int | None] = {}
     with ThreadPoolExecutor(_THREADS, thread_name_prefix="publish") as pool:
@@ -154,6 +191,7 @@ def _run(work: list[_Upload], counter: _Counter, problems: list[Problem]) -> dic
                     problems += error.problems
                 counter.tell(1)
         except BaseException:
+            failed.set()  # what is being sent ends with its next part
             pool.shutdown(wait=True, cancel_futures=True)
             raise
     return sizes

@@ -55,9 +55,31 @@ class Release:
         lines = "".join(f"{digest}  {name}\n" for name, digest in sorted(self.models.items()))
         return hashlib.sha256(lines.encode()).hexdigest()
 
-    def to_json(self) -> bytes:
-        """The release as the object `releases/<release>.json` holds it."""
-        return _encode({"schema": SCHEMA, "release": self.digest, "models": dict(sorted(self.models.items()))})
+    def to_json(self, inputs: Mapping[str, str] | None = None) -> bytes:
+        """The release as the object `releases/<release>.json` holds it.
+
+        Args:
+            inputs: What each model takes, in one phrase for people: "pixels FP32 [-1, 64]".
+        """
+        document: dict[str, Any] = {"schema": SCHEMA, "release": self.digest}
+        document["models"] = dict(sorted(self.models.items()))
+        if inputs is not None:
+            document["inputs"] = dict(sorted(inputs.items()))
+        return _encode(document)
+
+
+def inputs_from_json(data: bytes) -> dict[str, tuple[str, str]]:
+    """What the object `releases/<release>.json` says of its models: (digest, inputs) by name.
+
+    A document of an earlier version tells no inputs; then there are none, as in one that is malformed: they only
+    make an error's message better.
+    """
+    try:
+        document = json.loads(data)
+        models, inputs = document["models"], document.get("inputs", {})
+        return {name: (models[name], _text(inputs, name)) for name in inputs if name in models}
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return {}
 
 
 @dataclass(frozen=True)
@@ -129,7 +151,7 @@ class ActiveRelease:
                 endpoint=_text(document, "endpoint"),
                 models=models,
             )
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise CohostError(f"{CURRENT_KEY} is not an active release: {type(error).__name__}: {error}") from error
 
 

@@ -48,8 +48,8 @@ class S3Store:
     multipart_above: int = _MULTIPART_ABOVE
 
     @classmethod
-    def open(cls, url: str, *, region: str | None = None) -> S3Store:
-        """Opens `s3://<bucket>/<prefix>` with the environment's credentials and endpoints.
+    def open(cls, url: str, *, region: str | None = None, session: Any = None) -> S3Store:
+        """Opens `s3://<bucket>/<prefix>` with a boto3 session's credentials, or the environment's.
 
         Raises:
             InputError: The URL is not of that form.
@@ -60,7 +60,7 @@ class S3Store:
             raise InputError([Problem("", "store", f'"{url}" must be s3://<bucket> or s3://<bucket>/<prefix>')])
         config = Config(retries={"mode": "standard", "max_attempts": _ATTEMPTS}, max_pool_connections=_CONNECTIONS)
         with translated(f"open {url}"):
-            client = boto3.client("s3", region_name=region, config=config)
+            client = (session or boto3).client("s3", region_name=region, config=config)
         return cls(client, match[1], f"{match[2]}/" if match[2] else "")
 
     @property

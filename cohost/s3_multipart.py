@@ -19,6 +19,11 @@ from cohost.store import Cancelled
 _PART: Final = 16 << 20
 _MAX_PARTS: Final = 10_000
 _THREADS: Final = 4
+_EXISTS: Final = frozenset({"PreconditionFailed", "ConditionalRequestConflict", "409", "412"})
+# Somebody else, who sends the same file, has completed the upload or replaced a part of it (a part's etag is
+# another one each time where S3 encrypts with KMS).
+_OVERTAKEN: Final = frozenset({"NoSuchUpload", "InvalidPart"})
+_TRIES: Final = 3
 
 
 @dataclass(frozen=True)
@@ -45,7 +50,8 @@ class MultipartUpload:
         """Sends what S3 lacks of the file, completes the object and returns its etag.
 
         An interrupted upload is left as it is: the next call finds it and sends only the rest. Parts are
-        matched by their SHA-256, so an upload of other bytes under the same key cannot be mixed in.
+        matched by their SHA-256, so an upload of other bytes under the same key cannot be mixed in. Two callers
+        with the same file at once send it together; the second one finds the object there.
 
         Args:
             condition: Preconditions of CompleteMultipartUpload.
@@ -55,17 +61,35 @@ class MultipartUpload:
             ClientError: S3 refused; 412 when the condition does not hold.
             Cancelled: `cancelled` said so.
         """
-        upload = self._unfinished() or self._begin()
-        try:
-            parts = self._send_parts(upload, self._sent(upload), cancelled)
-            done = self.client.complete_multipart_upload(
-                **self._at(upload), MultipartUpload={"Parts": parts}, **condition
-            )
-        except ClientError as error:
-            if code_of(error) in ("PreconditionFailed", "ConditionalRequestConflict", "409", "412"):
-                self._abort(upload)
-            raise
+        for tries_left in reversed(range(_TRIES)):
+            upload = self._unfinished() or self._begin()
+            try:
+                return self._send_to(upload, condition, cancelled)
+            except ClientError as error:
+                if code_of(error) in _EXISTS:
+                    self._abort(upload)
+                    raise
+                if code_of(error) not in _OVERTAKEN or not tries_left:
+                    raise
+            if condition:
+                self._ensure_absent()
+        raise AssertionError("the last try returns or raises")
+
+    def _send_to(self, upload: str, condition: Mapping[str, str], cancelled: Callable[[], bool]) -> str:
+        parts = self._send_parts(upload, self._sent(upload), cancelled)
+        done = self.client.complete_multipart_upload(**self._at(upload), MultipartUpload={"Parts": parts}, **condition)
         return done["ETag"]
+
+    def _ensure_absent(self) -> None:
+        """Says of an object that is there what CompleteMultipartUpload would say, before sending it all again."""
+        try:
+            self.client.head_object(Bucket=self.bucket, Key=self.key)
+        except ClientError as error:
+            if code_of(error) in ("404", "NoSuchKey", "NotFound"):
+                return
+            raise
+        fault: Any = {"Error": {"Code": "PreconditionFailed", "Message": "the object exists"}}
+        raise ClientError(fault, "CompleteMultipartUpload")
 
     def _unfinished(self) -> str | None:
         found = self.client.list_multipart_uploads(Bucket=self.bucket, Prefix=self.key)

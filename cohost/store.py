@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from cohost.errors import CohostError, StoreError
 
@@ -105,16 +105,17 @@ class ObjectStore(Protocol):
         ...
 
 
-def open_store(url: str, *, region: str | None = None) -> ObjectStore:
-    """Opens the store of a URL, with the credentials and endpoints of the environment.
+def open_store(url: str, *, region: str | None = None, session: Any = None) -> ObjectStore:
+    """Opens the store of a URL.
 
     Args:
         url: `s3://<bucket>` or `s3://<bucket>/<prefix>`.
         region: The bucket's region; None = from the environment.
+        session: The boto3 session whose credentials it takes; None = those of the environment.
 
     Raises:
         InputError: The URL is none of these.
     """
     from cohost.s3 import S3Store  # boto3 takes 0.3 s to import, and previews open no store
 
-    return S3Store.open(url, region=region)
+    return S3Store.open(url, region=region, session=session)

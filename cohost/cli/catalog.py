@@ -47,7 +47,7 @@ def _file(arguments: argparse.Namespace) -> Path:
 
 
 def _smallest_disk(start: Path, catalog: Path) -> int | None:
-    """Returns the largest model that fits on every stack that serves this catalog; None where none does."""
+    """Returns the largest model that fits on every stack that serves this catalog; None when no stack does."""
     from cohost import fleet, settings
     from cohost.local import stack_config
 

@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator, Mapping
 import numpy as np
 import pytest
 
-from cohost.client import PredictionError, Predictor, UnknownModel
+from cohost.client import BadInput, PredictionError, Predictor, UnknownModel
 from cohost.errors import InputError
-from cohost.release import ActiveRelease, ModelTarget
+from cohost.release import ActiveRelease, ModelTarget, Release
 from tests.unit.runtime_server import (
     Answer,
     Request,
@@ -91,6 +91,52 @@ def test_an_unknown_model_is_looked_for_once_more_and_then_named_with_what_comes
             predictor.infer("zzz", X)
     assert reads(server) == 3
     assert len(server.invocations) == 1
+
+
+def describe(server: Server, models: Mapping[str, str], inputs: Mapping[str, str] | None) -> None:
+    """Stores the document of the release that `activate` names."""
+    server.objects[f"/models-bucket/dev/releases/{'c' * 64}.json"] = Release(models).to_json(inputs)
+
+
+REFUSED = sagemaker_error(
+    424, "ModelError", OriginalStatusCode=400, OriginalMessage='{"error":"unexpected inference input \'y\' for model"}'
+)
+
+
+def test_bad_input_names_what_the_model_expects_with_one_more_read_a_release(server: Server) -> None:
+    models = {"digits": OLD, "iris": NEW}
+    activate(server, models)
+    describe(server, models, {"digits": "pixels FP32 [-1, 64]", "iris": "measurements FP32 [-1, 4]"})
+    server.answer = lambda _: REFUSED
+    with Predictor.from_outputs(outputs(), interval=ENDLESS) as predictor:
+        for _ in range(3):
+            with pytest.raises(BadInput, match=r"unexpected inference input 'y'.*; expected: pixels FP32 \[-1, 64\]$"):
+                predictor.infer("digits", X)
+        with pytest.raises(BadInput, match=r"must be a numpy array; expected: measurements FP32 \[-1, 4\]$"):
+            predictor.infer("iris", {"measurements": [1, 2]})  # type: ignore[dict-item]
+        with pytest.raises(BadInput, match="expected: pixels"):
+            predictor.infer("digits", X, version=OLD)
+        with pytest.raises(BadInput) as other:
+            predictor.infer("digits", X, version=NEW)
+    assert "; expected:" not in str(other.value), "another version may take something else"
+    assert reads(server) == 2
+
+
+@pytest.mark.parametrize(
+    "document", [None, Release({"digits": OLD}).to_json(), b"{", b"[]", b'{"models":3,"inputs":4}']
+)
+def test_bad_input_is_told_as_it_is_where_nobody_knows_what_the_model_expects(
+    server: Server, document: bytes | None
+) -> None:
+    activate(server, {"digits": OLD})
+    if document is not None:
+        server.objects[f"/models-bucket/dev/releases/{'c' * 64}.json"] = document
+    server.answer = lambda _: REFUSED
+    with Predictor.from_outputs(outputs(), interval=ENDLESS) as predictor:
+        for _ in range(3):
+            with pytest.raises(BadInput, match=r"unexpected inference input 'y' for model$"):
+                predictor.infer("digits", X)
+    assert reads(server) == 2
 
 
 def test_a_model_that_was_activated_a_moment_ago_is_found(server: Server) -> None:

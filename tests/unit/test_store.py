@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -224,6 +224,59 @@ def test_a_resumed_upload_replaces_parts_of_other_bytes(store: S3Store, large: P
     second = Recorder(checksums)
     S3Store(second, store.bucket, store.prefix, multipart_above=PART).put_file("large", large)
     assert [call["PartNumber"] for name, call in second.calls if name == "upload_part"] == [2]
+    assert store.get("large")[0] == large.read_bytes()
+
+
+class Overtaken:
+    """A client beside which somebody else, with the same file, does something just before this one completes."""
+
+    def __init__(self, client: Any, meanwhile: Callable[[dict[str, Any]], None]) -> None:
+        self._client = client
+        self._meanwhile: Callable[[dict[str, Any]], None] | None = meanwhile
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._client, name)
+
+    def complete_multipart_upload(self, **kwargs: Any) -> Any:
+        meanwhile, self._meanwhile = self._meanwhile, None
+        if meanwhile:
+            meanwhile(kwargs)
+        return self._client.complete_multipart_upload(**kwargs)
+
+
+def test_a_part_that_somebody_else_has_replaced_is_sent_again(store: S3Store, large: Path) -> None:
+    def replace(kwargs: dict[str, Any]) -> None:
+        at = {name: kwargs[name] for name in ("Bucket", "Key", "UploadId")}
+        store.client.upload_part(**at, PartNumber=2, Body=b"of an older, longer file")
+
+    parts = S3Store(Overtaken(store.client, replace), store.bucket, store.prefix, multipart_above=PART)
+    parts.put_file("large", large)
+    assert store.get("large")[0] == large.read_bytes()
+
+
+def test_an_upload_that_somebody_else_has_completed_is_found_there_and_not_sent_again(
+    store: S3Store, large: Path
+) -> None:
+    def complete(kwargs: dict[str, Any]) -> None:
+        store.client.complete_multipart_upload(**kwargs)
+        raise ClientError({"Error": {"Code": "NoSuchUpload", "Message": "gone"}}, "CompleteMultipartUpload")
+
+    recorder = Recorder(Overtaken(store.client, complete))
+    with pytest.raises(PreconditionFailed):
+        S3Store(recorder, store.bucket, store.prefix, multipart_above=PART).put_file("large", large)
+    assert recorder.count("upload_part") == 4
+    assert recorder.count("create_multipart_upload") == 1
+    assert store.get("large")[0] == large.read_bytes()
+
+
+def test_an_upload_that_somebody_else_has_aborted_is_begun_again(store: S3Store, large: Path) -> None:
+    def abort(kwargs: dict[str, Any]) -> None:
+        store.client.abort_multipart_upload(**{name: kwargs[name] for name in ("Bucket", "Key", "UploadId")})
+        raise ClientError({"Error": {"Code": "NoSuchUpload", "Message": "gone"}}, "CompleteMultipartUpload")
+
+    recorder = Recorder(Overtaken(store.client, abort))
+    S3Store(recorder, store.bucket, store.prefix, multipart_above=PART).put_file("large", large)
+    assert recorder.count("create_multipart_upload") == 2
     assert store.get("large")[0] == large.read_bytes()
 
 
