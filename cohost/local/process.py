@@ -20,7 +20,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import IO, Any, ClassVar, Final
 
 LOOPBACK: Final = "127.0.0.1"
 
@@ -97,6 +97,10 @@ def read_json(path: Path) -> dict[str, Any]:
 class Child:
     """A process group of ours that cannot outlive us: it ends by `kill`, by itself, or when we die."""
 
+    _guard: ClassVar = threading.Lock()
+    _living: ClassVar[set[Child]] = set()
+    _last_call: ClassVar = False
+
     def __init__(self, command: Sequence[str], *, env: Mapping[str, str], output: IO[bytes] | int) -> None:
         """Starts the command.
 
@@ -106,16 +110,20 @@ class Child:
             output: Where its standard output and error go.
 
         Raises:
-            OSError: It cannot be started.
+            OSError: It cannot be started, or this process is ending.
         """
-        self._process = subprocess.Popen(
-            [shutil.which("sh") or "/bin/sh", "-c", _GUARDIAN, "guardian", *command],
-            env=dict(env),
-            stdin=subprocess.PIPE,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+        with Child._guard:
+            if Child._last_call:
+                raise OSError("this process is ending")
+            self._process = subprocess.Popen(
+                [shutil.which("sh") or "/bin/sh", "-c", _GUARDIAN, "guardian", *command],
+                env=dict(env),
+                stdin=subprocess.PIPE,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+            Child._living.add(self)
 
     @property
     def group(self) -> int:
@@ -138,3 +146,14 @@ class Child:
         if self._process.stdin:
             with suppress(OSError):
                 self._process.stdin.close()
+        with Child._guard:
+            Child._living.discard(self)
+
+    @classmethod
+    def end_all(cls) -> None:
+        """Ends every child of this process, those just being started too; no more can be started then."""
+        with cls._guard:
+            cls._last_call = True
+            living = tuple(cls._living)
+        for child in living:
+            child.kill()

@@ -93,6 +93,6 @@ def test_a_fleet_whose_containers_do_not_start_says_so_in_sagemakers_words(
     fleet: Fleet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Machine, "fault", CohostError("Triton did not start: no such flag"))
-    with pytest.raises(ProvisioningError, match="did not pass the ping health check.*no such flag"):
+    with pytest.raises(ProvisioningError, match=r"did not pass the ping health check.*no such flag"):
         fleet.scale(1)
     assert fleet.instances == ()

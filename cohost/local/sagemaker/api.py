@@ -57,8 +57,6 @@ def render(service: str, name: str, response: dict[str, Any]) -> dict[str, Any]:
 
 def _violations(shape: Shape, value: Any, path: str) -> Iterator[str]:
     if isinstance(shape, StructureShape):
-        for key in value.keys() - shape.members.keys():
-            yield f"Unknown member '{_join(path, key)}'"
         for key in shape.members.keys() & value.keys():
             yield from _violations(shape.members[key], value[key], _join(path, key))
     elif isinstance(shape, ListShape):

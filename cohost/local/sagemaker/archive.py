@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import tarfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -17,19 +19,20 @@ class ArchiveError(Exception):
     """An archive is broken, or does not hold what it may."""
 
 
-def unpack(stream: IO[bytes], folder: Path, *, limit: int) -> int:
+def unpack(stream: IO[bytes], folder: Path, room: Callable[[int], None]) -> int:
     """Unpacks a .tar.gz of regular files and folders.
 
     Args:
         stream: The archive's bytes.
         folder: Where to, made here.
-        limit: Bytes that may be written at most.
+        room: Called with the bytes there will be, before each file is written; what it raises ends the unpacking.
 
     Returns:
         Bytes written.
 
     Raises:
-        ArchiveError: It is not a .tar.gz, is cut short, leaves the folder, holds a link or device, is too large.
+        ArchiveError: It is not a .tar.gz, is cut short, leaves the folder, holds a link or device.
+        OSError: The disk is full.
     """
     written = 0
     root = folder.resolve()
@@ -38,14 +41,17 @@ def unpack(stream: IO[bytes], folder: Path, *, limit: int) -> int:
         with igzip.IGzipFile(fileobj=stream) as plain, tarfile.open(fileobj=plain, mode="r|") as archive:
             for member in archive:
                 written += member.size
-                if written > limit:
-                    raise ArchiveError(f"it unpacks to more than the {limit} bytes that are free")
+                room(written)
                 _unpack_member(archive, member, root)
             # To the end, where the checksum is.
             while plain.read(_CHUNK):
                 pass
     except _BROKEN as error:
         raise ArchiveError(f"it is not a whole .tar.gz: {error}") from error
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise
+        raise ArchiveError(f"its paths do not fit together: {error}") from error
     return written
 
 

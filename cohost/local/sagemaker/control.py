@@ -91,12 +91,11 @@ class Control:
             raise errors.invalid(f'Using non-ECR image "{image}" without Vpc repository access mode is not supported.')
         if not re.fullmatch(r"s3://[^/]+/(.*/)?", url):
             raise errors.invalid(f"ModelDataUrl of a multi-model container must be an S3 prefix ending in /: {url}")
-        if arn in self._state.models:
-            raise errors.existing("model", arn)
         role = request.get("ExecutionRoleArn", "")
         self._cloud.check_role(role, caller.region)
         self._cloud.check_model_data(role, url, caller.region)
-        self._keep(self._state.models, arn, request, {"EnableNetworkIsolation": False, "ModelArn": arn})
+        added = {"EnableNetworkIsolation": False, "ModelArn": arn}
+        self._keep("model", self._state.models, arn, request, added)
         return {"ModelArn": arn}
 
     def describe_model(self, caller: Caller, request: Record) -> Record:
@@ -110,14 +109,13 @@ class Control:
 
     def list_models(self, caller: Caller, request: Record) -> Record:
         """ListModels."""
-        return listing(self._state.models, caller, request, "Models", "ModelName")
+        with self._state.reading():
+            return listing(self._state.models, caller, request, "Models", "ModelName")
 
     def create_endpoint_config(self, caller: Caller, request: Record) -> Record:
         """CreateEndpointConfig, for one variant with a multi-model container on a GPU instance type."""
         arn = caller.arn("endpoint-config", request["EndpointConfigName"])
         only(request, _CONFIG_MEMBERS, "")
-        if arn in self._state.configs:
-            raise errors.existing("endpoint configuration", arn)
         if len(request["ProductionVariants"]) != 1:
             raise errors.unsupported("More than one production variant")
         variant = {"InitialVariantWeight": 1.0, **request["ProductionVariants"][0]}
@@ -125,7 +123,7 @@ class Control:
         self.model(caller, variant.get("ModelName", ""))
         self._check_instances(variant)
         added = {"EndpointConfigArn": arn, "ProductionVariants": [variant]}
-        self._keep(self._state.configs, arn, request, added)
+        self._keep("endpoint configuration", self._state.configs, arn, request, added)
         return {"EndpointConfigArn": arn}
 
     def describe_endpoint_config(self, caller: Caller, request: Record) -> Record:
@@ -140,7 +138,8 @@ class Control:
 
     def list_endpoint_configs(self, caller: Caller, request: Record) -> Record:
         """ListEndpointConfigs."""
-        return listing(self._state.configs, caller, request, "EndpointConfigs", "EndpointConfigName")
+        with self._state.reading():
+            return listing(self._state.configs, caller, request, "EndpointConfigs", "EndpointConfigName")
 
     def add_tags(self, caller: Caller, request: Record) -> Record:
         """AddTags."""
@@ -197,10 +196,12 @@ class Control:
         if "InitialInstanceCount" not in variant:
             raise errors.invalid("InitialInstanceCount is required for a variant with an InstanceType.")
 
-    def _keep(self, table: dict[str, Record], arn: str, request: Record, added: Record) -> None:
+    def _keep(self, kind: str, table: dict[str, Record], arn: str, request: Record, added: Record) -> None:
         record = {**added, **{key: value for key, value in request.items() if key != "Tags"}}
         record |= {key: value for key, value in added.items() if key == "ProductionVariants"}
         with self._state.changing():
+            if arn in table:
+                raise errors.existing(kind, arn)
             table[arn] = {**record, "CreationTime": now()}
             self._state.tags[arn] = tags_of(request)
 
@@ -239,6 +240,9 @@ def listing(table: dict[str, Record], caller: Caller, request: Record, result: s
         and request.get("StatusEquals") in (None, record.get("EndpointStatus"))
     ]
     wanted.sort(key=lambda record: record[by], reverse=request.get("SortOrder", "Descending") != "Ascending")
-    start = int(request.get("NextToken", 0))
+    token = request.get("NextToken", "0")
+    if not token.isdecimal():
+        raise errors.invalid(f"Invalid NextToken: {token}")
+    start = int(token)
     end = start + int(request.get("MaxResults", 10))
     return {result: wanted[start:end], "NextToken": str(end) if end < len(wanted) else None}

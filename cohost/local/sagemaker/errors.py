@@ -53,6 +53,16 @@ def in_progress(arn: str) -> ServiceError:
     return invalid(f'Cannot update in-progress endpoint "{arn}".')
 
 
+def failed(arn: str) -> ServiceError:
+    """The control plane's answer to an update of a failed endpoint, which can only be deleted (DescribeEndpoint)."""
+    return invalid(f'Cannot update failed endpoint "{arn}": DeleteEndpoint is the only operation that it takes.')
+
+
+def config_in_use(name: str) -> ServiceError:
+    """The control plane's answer to an update to the configuration that the endpoint already has."""
+    return invalid(f'Cannot update endpoint with the currently in use endpoint configuration "{name}".')
+
+
 def over_quota(instance_type: str, *, limit: int, used: int, delta: int) -> ServiceError:
     """SageMaker's answer when an account's quota does not cover what was asked for."""
     return ServiceError(

@@ -1,4 +1,4 @@
-"""What an account and its instances hold: quota, capacity, GPU memory and disk, by instance type."""
+"""What an account and its instances hold: quota, capacity, memory and disk, by instance type."""
 
 from __future__ import annotations
 
@@ -8,16 +8,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from cohost import fleet
 from cohost.local.process import read_json
 
 _GB: Final = 10**9
+_MIB: Final = 2**20
 _GIB: Final = 2**30
 
 DEFAULT_QUOTA: Final = 4
 DEFAULT_CAPACITY: Final = 1000
 
 # An estimate: what a loaded model takes of the GPU beside its weights (CUDA context and ONNX Runtime's arena).
-MODEL_OVERHEAD_BYTES: Final = 64 * 2**20
+MODEL_OVERHEAD_BYTES: Final = 64 * _MIB
 
 
 @dataclass(frozen=True)
@@ -25,35 +27,34 @@ class InstanceType:
     """One instance type that can host a multi-model GPU endpoint.
 
     Attributes:
-        memory: GPU memory in bytes.
+        gpu_memory: GPU memory in bytes.
+        memory: Main memory in bytes.
         disk: Disk for models in bytes.
         own_disk: Whether that disk is the instance's own NVMe, which refuses VolumeSizeInGB.
     """
 
+    gpu_memory: int
     memory: int
     disk: int
     own_disk: bool
 
 
-def _own(memory_gib: int, disk_gb: int) -> InstanceType:
-    return InstanceType(memory_gib * _GIB, disk_gb * _GB, own_disk=True)
+def _known(name: str) -> InstanceType:
+    found = fleet.instance_type(name)
+    assert found is not None
+    return InstanceType(found.gpu_memory_mib * _MIB, found.memory_mib * _MIB, found.disk_gb * _GB, own_disk=True)
 
 
-# Types: "Multi-model endpoints: instance types with GPU" (Amazon SageMaker developer guide, 2026-11): single-GPU
-# types only. Sizes: EC2 instance type pages (g4dn: T4, 16 GiB; g5: A10G, 24 GiB; NVMe as listed there).
+# SageMaker takes these too ("Multi-model endpoints: instance types with GPU", Amazon SageMaker developer guide); a
+# stack does not, since their GPUs are too old for current images. Sizes: EC2 instance type pages; 30 GB is the
+# volume that an endpoint gets where it names no size.
+_TOO_OLD_FOR_STACKS: Final = {
+    "ml.p2.xlarge": InstanceType(12 * _GIB, 61 * _GIB, 30 * _GB, own_disk=False),
+    "ml.p3.2xlarge": InstanceType(16 * _GIB, 61 * _GIB, 30 * _GB, own_disk=False),
+}
 INSTANCE_TYPES: Final[Mapping[str, InstanceType]] = {
-    "ml.p2.xlarge": InstanceType(12 * _GIB, 30 * _GB, own_disk=False),
-    "ml.p3.2xlarge": InstanceType(16 * _GIB, 30 * _GB, own_disk=False),
-    "ml.g4dn.xlarge": _own(16, 125),
-    "ml.g4dn.2xlarge": _own(16, 225),
-    "ml.g4dn.4xlarge": _own(16, 225),
-    "ml.g4dn.8xlarge": _own(16, 900),
-    "ml.g4dn.16xlarge": _own(16, 900),
-    "ml.g5.xlarge": _own(24, 250),
-    "ml.g5.2xlarge": _own(24, 450),
-    "ml.g5.4xlarge": _own(24, 600),
-    "ml.g5.8xlarge": _own(24, 900),
-    "ml.g5.16xlarge": _own(24, 1900),
+    **{name: _known(name) for name in fleet.instance_types()},
+    **_TOO_OLD_FOR_STACKS,
 }
 
 
@@ -77,7 +78,7 @@ class Limits:
 
     def memory(self, instance_type: str) -> int:
         """GPU memory of an instance, in bytes."""
-        return self._get("memory", instance_type, INSTANCE_TYPES[instance_type].memory)
+        return self._get("memory", instance_type, INSTANCE_TYPES[instance_type].gpu_memory)
 
     def disk(self, instance_type: str) -> int:
         """Disk of an instance, in bytes."""

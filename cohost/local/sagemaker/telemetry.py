@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections import defaultdict
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
@@ -15,11 +16,9 @@ from botocore.exceptions import BotoCoreError, ClientError
 from cohost.local.sagemaker.cloud import Cloud
 
 _LOG: Final = logging.getLogger(__name__)
-_FLUSH_SECONDS: Final = 5.0
+_FLUSH_SECONDS: Final = 1.0
 # PutMetricData takes at most 1,000 metrics a call (CloudWatch API reference).
 _BATCH: Final = 500
-INVOCATIONS: Final = "AWS/SageMaker"
-INSTANCES: Final = "/aws/sagemaker/Endpoints"
 
 
 @dataclass(frozen=True)
@@ -34,6 +33,21 @@ class Series:
     variant: str
 
 
+@dataclass(frozen=True)
+class Stream:
+    """One log stream of an endpoint's log group, and the role that writes it."""
+
+    role: str
+    region: str
+    endpoint: str
+    name: str
+
+    @property
+    def group(self) -> str:
+        """The log group."""
+        return f"/aws/sagemaker/Endpoints/{self.endpoint}"
+
+
 @dataclass
 class _Sum:
     count: int = 0
@@ -43,17 +57,23 @@ class _Sum:
 
 
 class Telemetry:
-    """Collects values cheaply and sends them together."""
+    """Collects values and lines cheaply and sends them together."""
 
     def __init__(self, cloud: Cloud) -> None:
         self._cloud = cloud
         self._lock = threading.Lock()
+        self._flushing = threading.Lock()
         self._sums: dict[Series, _Sum] = defaultdict(_Sum)
-        self._streams: set[tuple[str, str]] = set()
+        self._lines: dict[Stream, list[dict[str, Any]]] = defaultdict(list)
+        self._ended = threading.Event()
 
-    def start(self) -> None:
-        """Sends what has been collected every few seconds, for as long as the process runs."""
-        threading.Thread(target=self._run, daemon=True).start()
+    def start(self, sample: Callable[[], None]) -> None:
+        """Sends what has been collected about once a second, for as long as the process runs.
+
+        Args:
+            sample: Called before, to add what has to be asked for.
+        """
+        threading.Thread(target=self._run, args=(sample,), daemon=True).start()
 
     def add(self, series: Series, value: float) -> None:
         """Counts one value."""
@@ -64,10 +84,38 @@ class Telemetry:
             found.low = min(found.low, value)
             found.high = max(found.high, value)
 
+    def log(self, stream: Stream, message: str) -> None:
+        """Adds a line to a log stream."""
+        event = {"timestamp": int(time.time() * 1000), "message": message}
+        with self._lock:
+            self._lines[stream].append(event)
+
     def flush(self) -> None:
         """Sends everything now; what cannot be sent is dropped, as a metric is."""
-        with self._lock:
-            sums, self._sums = self._sums, defaultdict(_Sum)
+        with self._flushing:
+            with self._lock:
+                sums, self._sums = self._sums, defaultdict(_Sum)
+                lines, self._lines = self._lines, defaultdict(list)
+            self._send_metrics(sums)
+            for stream, events in lines.items():
+                self._send_lines(stream, events)
+
+    def close(self, seconds: float) -> None:
+        """Sends what is left and sends no more; gives up after some seconds."""
+        self._ended.set()
+        last = threading.Thread(target=self.flush, daemon=True)
+        last.start()
+        last.join(seconds)
+
+    def _run(self, sample: Callable[[], None]) -> None:
+        while not self._ended.wait(_FLUSH_SECONDS):
+            try:
+                sample()
+                self.flush()
+            except Exception:
+                _LOG.exception("metrics were not sent")
+
+    def _send_metrics(self, sums: dict[Series, _Sum]) -> None:
         by_target: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
         for series, found in sums.items():
             by_target[series.region, series.namespace].append(_datum(series, found))
@@ -80,30 +128,20 @@ class Telemetry:
                 except (ClientError, BotoCoreError) as error:
                     _LOG.warning("metrics were not sent: %s", error)
 
-    def log(self, role: str, region: str, endpoint: str, stream: str, message: str) -> None:
-        """Writes to the endpoint's log group as the execution role, in the background."""
-        arguments = (role, region, f"/aws/sagemaker/Endpoints/{endpoint}", stream, message)
-        threading.Thread(target=self._log, args=arguments, daemon=True).start()
-
-    def _log(self, role: str, region: str, group: str, stream: str, message: str) -> None:
+    def _send_lines(self, stream: Stream, events: list[dict[str, Any]]) -> None:
+        names = {"logGroupName": stream.group, "logStreamName": stream.name}
         try:
-            logs = self._cloud.as_role("logs", role, region)
-            if (group, stream) not in self._streams:
+            logs = self._cloud.as_role("logs", stream.role, stream.region)
+            try:
+                logs.put_log_events(**names, logEvents=events)
+            except logs.exceptions.ResourceNotFoundException:
                 with suppress(logs.exceptions.ResourceAlreadyExistsException):
-                    logs.create_log_group(logGroupName=group)
+                    logs.create_log_group(logGroupName=stream.group)
                 with suppress(logs.exceptions.ResourceAlreadyExistsException):
-                    logs.create_log_stream(logGroupName=group, logStreamName=stream)
-                self._streams.add((group, stream))
-            event = {"timestamp": int(time.time() * 1000), "message": message}
-            logs.put_log_events(logGroupName=group, logStreamName=stream, logEvents=[event])
+                    logs.create_log_stream(**names)
+                logs.put_log_events(**names, logEvents=events)
         except (ClientError, BotoCoreError) as error:
-            self._streams.discard((group, stream))
-            _LOG.warning("a log line of %s was not sent: %s", group, error)
-
-    def _run(self) -> None:
-        while True:
-            time.sleep(_FLUSH_SECONDS)
-            self.flush()
+            _LOG.warning("log lines of %s were not sent: %s", stream.group, error)
 
 
 def _datum(series: Series, found: _Sum) -> dict[str, Any]:

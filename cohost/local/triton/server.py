@@ -25,6 +25,7 @@ from cohost.errors import CohostError
 from cohost.local.process import LOOPBACK, Child
 from cohost.local.triton import install
 
+TARGET_MODEL: Final = "X-Amzn-SageMaker-Target-Model"
 _SHARED_MEMORY: Final = Path("/dev/shm")
 _START_SECONDS: Final = 60.0
 _POLL_SECONDS: Final = 0.02
@@ -54,6 +55,10 @@ class Reply:
 
 class UnreachableError(CohostError):
     """Triton did not answer: it is starting, or it died."""
+
+
+class PortTakenError(CohostError):
+    """Somebody else took the port before Triton did: another one will do."""
 
 
 class TritonServer:
@@ -91,6 +96,7 @@ class TritonServer:
         """Waits for the first good ping.
 
         Raises:
+            PortTakenError: Somebody else has its port.
             CohostError: It ended, or did not answer in time; the message holds the end of its log.
         """
         deadline = time.monotonic() + _START_SECONDS
@@ -99,7 +105,8 @@ class TritonServer:
                 if self.request("GET", "/ping").status == 200:
                     return
             time.sleep(_POLL_SECONDS)
-        raise CohostError(f"Triton did not start: {self.tail()}")
+        words = self.tail(600)
+        raise (PortTakenError if "already in use" in words else CohostError)(f"Triton did not start: {words}")
 
     def request(
         self,
@@ -127,14 +134,21 @@ class TritonServer:
         found = {name.lower(): value for name, value in answer.headers.items()}
         return Reply(answer.status, found, answer.data)
 
-    def load(self, model: str, folder: Path, *, seconds: float) -> Reply:
-        """Loads a folder's model under a name: 200, 409 (already loaded), 507 (no memory) or an error."""
-        body = json.dumps({"model_name": model, "url": str(folder)}).encode()
-        return self.request("POST", "/models", body, seconds=seconds)
+    def load(self, model: str, folder: Path, *, target: str, seconds: float) -> Reply:
+        """Loads a folder's model: 200, 409 (already loaded), 507 (no memory) or an error.
 
-    def unload(self, model: str) -> Reply:
+        Args:
+            model: The name it has in the contract.
+            folder: Where it is.
+            target: The caller's name of it, which Triton then knows it by: every other request must have it too.
+            seconds: How long it may take.
+        """
+        body = json.dumps({"model_name": model, "url": str(folder)}).encode()
+        return self.request("POST", "/models", body, {TARGET_MODEL: target}, seconds=seconds)
+
+    def unload(self, model: str, *, target: str) -> Reply:
         """Unloads a model; 200, or 404 when it is not loaded."""
-        return self.request("DELETE", f"/models/{model}", seconds=350)
+        return self.request("DELETE", f"/models/{model}", headers={TARGET_MODEL: target}, seconds=350)
 
     def running(self) -> bool:
         """Tells whether the process still runs."""
@@ -220,6 +234,9 @@ def _flags(repository: Path, port: int) -> list[str]:
         "--allow-metrics=false",
         "--model-control-mode=explicit",
         f"--model-repository={repository}",
+        # As in AWS's image (triton-inference-server/server, docker/sagemaker/serve): without it two versions of an
+        # ensemble cannot be loaded at once, since their step models have the same names.
+        "--model-namespacing=true",
         "--log-verbose=0",
     ]
 
