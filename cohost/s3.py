@@ -60,7 +60,8 @@ class S3Store:
             raise InputError([Problem("", "store", f'"{url}" must be s3://<bucket> or s3://<bucket>/<prefix>')])
         config = Config(retries={"mode": "standard", "max_attempts": _ATTEMPTS}, max_pool_connections=_CONNECTIONS)
         with translated(f"open {url}"):
-            client = (session or boto3).client("s3", region_name=region, config=config)
+            # Not boto3's default session, which keeps the credentials that the process began with.
+            client = (session or boto3.Session()).client("s3", region_name=region, config=config)
         return cls(client, match[1], f"{match[2]}/" if match[2] else "")
 
     @property

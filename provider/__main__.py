@@ -1,3 +1,5 @@
+from pathlib import Path
+
 from cohost.provider.main import main
 
-main()
+main(project=Path(__file__).absolute().parent.parent)

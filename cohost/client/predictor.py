@@ -9,12 +9,13 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from cohost.client.errors import UnknownModel
+from cohost.client.errors import BadInput, UnknownModel
 from cohost.client.releases import INTERVAL, ActiveReleases
 from cohost.client.sagemaker import SageMakerTransport
 from cohost.client.tensors import Arrays
 from cohost.client.transport import DEFAULT_TIMEOUT, Transport
 from cohost.errors import InputError, Problem
+from cohost.release import ModelTarget
 from cohost.store import open_store
 
 
@@ -86,17 +87,17 @@ class Predictor:
             ServerError: The model or the platform failed.
         """
         if version is not None:
-            return self._transport.infer(self._transport.target(model, version), inputs, timeout=timeout)
+            return self._call(model, ModelTarget(version, self._transport.target(model, version)), inputs, timeout)
         deadline = time.monotonic() + timeout
         target = self._target(model)
         try:
-            return self._transport.infer(target, inputs, timeout=timeout)
+            return self._call(model, target, inputs, timeout)
         except UnknownModel:
             # The platform no longer has what the release named: perhaps the release is a new one by now.
             renewed = self._target(model, reread=True)
             if renewed == target:
                 raise
-        return self._transport.infer(renewed, inputs, timeout=max(deadline - time.monotonic(), 0))
+        return self._call(model, renewed, inputs, max(deadline - time.monotonic(), 0))
 
     def models(self) -> dict[str, str]:
         """The digest of each model of the active release, by name; empty where the platform keeps none."""
@@ -116,16 +117,25 @@ class Predictor:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _target(self, model: str, *, reread: bool = False) -> str:
+    def _call(self, model: str, target: ModelTarget, inputs: Arrays, timeout: float) -> dict[str, NDArray[Any]]:
+        try:
+            return self._transport.infer(target.target, inputs, timeout=timeout)
+        except BadInput as error:
+            expected = self._releases.inputs(model, target.digest) if self._releases else ""
+            if not expected:
+                raise
+            raise BadInput(f"{error}; expected: {expected}") from error
+
+    def _target(self, model: str, *, reread: bool = False) -> ModelTarget:
         if self._releases is None:
-            return model
+            return ModelTarget("", model)
         release = self._releases.reread() if reread else self._releases.current()
         if model not in release.models:
             # It may have been activated a moment ago.
             release = self._releases.reread()
         if model not in release.models:
             raise UnknownModel(_unknown(model, list(release.models)))
-        return release.models[model].target
+        return release.models[model]
 
 
 def _unknown(model: str, known: list[str]) -> str:

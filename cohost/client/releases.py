@@ -9,7 +9,7 @@ from typing import Final
 
 from cohost.client.errors import PredictionError
 from cohost.errors import CohostError
-from cohost.release import CURRENT_KEY, ActiveRelease
+from cohost.release import CURRENT_KEY, ActiveRelease, inputs_from_json, release_key
 from cohost.store import ObjectStore
 
 INTERVAL: Final = 30.0
@@ -35,6 +35,8 @@ class ActiveReleases:
         self._interval = interval
         self._lock = threading.Lock()
         self._read: tuple[ActiveRelease, str] | None = None
+        self._inputs_lock = threading.Lock()
+        self._inputs: tuple[str, dict[str, tuple[str, str]]] = ("", {})
         self._closed = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -66,6 +68,25 @@ class ActiveReleases:
             assert self._read is not None
             return self._read[0]
 
+    def inputs(self, model: str, digest: str) -> str:
+        """What a model of the active release takes, in one phrase: "pixels FP32 [-1, 64]".
+
+        The store is asked once a release, whatever it says: this is for an error's message, and callers with bad
+        input come often.
+
+        Returns:
+            The phrase; "" where the release has another digest, or its document does not tell.
+        """
+        try:
+            release = self.current().release
+        except PredictionError:
+            return ""
+        with self._inputs_lock:
+            if self._inputs[0] != release:
+                self._inputs = release, self._read_inputs(release)
+            known, phrase = self._inputs[1].get(model, ("", ""))
+        return phrase if known == digest else ""
+
     def close(self) -> None:
         """Ends the thread."""
         self._closed.set()
@@ -79,6 +100,13 @@ class ActiveReleases:
                 return
         data, etag = self._store.get(CURRENT_KEY)
         self._read = ActiveRelease.from_json(data), etag
+
+    def _read_inputs(self, release: str) -> dict[str, tuple[str, str]]:
+        try:
+            return inputs_from_json(self._store.get(release_key(release))[0])
+        except CohostError as error:
+            _log.warning("what models expect is not known: %s", error)
+            return {}
 
     def _start(self) -> None:
         with self._lock:

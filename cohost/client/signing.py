@@ -56,7 +56,7 @@ class AwsRuntime:
         """
         from botocore.auth import SigV4Auth
         from botocore.awsrequest import AWSRequest
-        from botocore.exceptions import BotoCoreError
+        from botocore.exceptions import BotoCoreError, ClientError
 
         if self._credentials is None:
             raise AccessDenied("no AWS credentials in the environment, the configuration files or the instance")
@@ -64,6 +64,6 @@ class AwsRuntime:
         try:
             frozen = self._credentials.get_frozen_credentials()
             SigV4Auth(frozen, "sagemaker", self._region).add_auth(request)
-        except BotoCoreError as error:
+        except (BotoCoreError, ClientError) as error:  # a refresh is a call of its own (STS, SSO)
             raise AccessDenied(f"AWS credentials: {error}") from error
         return dict(request.headers.items())

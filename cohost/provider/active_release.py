@@ -6,15 +6,19 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from cohost.errors import DeploymentError, Problem
+from cohost.provider import current as active
 from cohost.provider import endpoints, gpu, properties, verification
+from cohost.provider.artifact_set import DEFAULT_CATALOG
 from cohost.provider.aws import own_words
 from cohost.provider.context import Context
-from cohost.provider.current import activate, bucket_region, read_current
 from cohost.provider.endpoints import Endpoint
 from cohost.provider.resource import Change, PartialFailure, State, Values
+from cohost.provider.sources import ModelSources
+from cohost.provider.values import UNKNOWN, known
+from cohost.release import CURRENT_KEY, Release, for_sagemaker
 
 if TYPE_CHECKING:
-    from cohost.provider.current import Current
+    from cohost.store import ObjectStore
 
 _FIELDS: Final = {
     "region": properties.text,
@@ -42,8 +46,12 @@ class SageMakerActiveRelease:
         return inputs["store"]
 
     def check(self, context: Context, olds: Values | None, news: Values) -> Iterator[Problem]:
-        """Checks the inputs."""
-        yield from properties.problems(news, _FIELDS)
+        """Checks the inputs, and that the release is the one that the models make."""
+        found = list(properties.problems(news, _FIELDS))
+        yield from found
+        models, release = news.get("models"), news.get("release")
+        if not found and known(models) and release not in (UNKNOWN, Release(news["models"]).digest):
+            yield Problem("", "release", "is not the digest of `models`; give both from one ArtifactSet")
 
     def diff(self, context: Context, outputs: Values, news: Values) -> Mapping[str, Change]:
         """One entry for each changed model."""
@@ -62,57 +70,75 @@ class SageMakerActiveRelease:
         return self._release(context, outputs, inputs)
 
     def read(self, context: Context, id: str, outputs: Values | None) -> State | None:
-        """What `current.json` says now; an import takes the rest from the endpoint that it names."""
-        region = outputs["region"] if outputs else bucket_region(context, id)
-        current = read_current(context.aws.store(id, region))
+        """What `current.json` says now and the endpoint runs; an import takes the rest from there too."""
+        region = outputs["region"] if outputs else active.bucket_region(context, id)
+        current = active.read_current(context.aws.store(id, region))
         if current is None:
             return None
-        models = {name: model.digest for name, model in current.release.models.items()}
+        endpoint = endpoints.describe(context.aws.client("sagemaker", region), current.release.endpoint)
         found = {
-            **(outputs or _imported(context, id, region, current)),
+            **(outputs or _imported(id, region, endpoint)),
             "endpoint": current.release.endpoint,
-            "models": models,
+            "endpointConfig": endpoint.config if endpoint else "",
+            "models": {name: model.digest for name, model in current.release.models.items()},
             "release": current.release.release,
         }
-        return State(id, {name: found[name] for name in _FIELDS if name in found}, found)
+        # An update that was taken back is the aws provider's to try again, once it has looked at the endpoint too.
+        found.pop(_ROLLED_BACK, None)
+        return State(id, found, found)
 
     def delete(self, context: Context, outputs: Values) -> None:
         """Takes this endpoint's release away, so that no caller is sent to an endpoint that is going."""
-        from cohost.release import CURRENT_KEY
-
         store = context.aws.store(outputs["store"], outputs["region"])
-        current = read_current(store)
+        current = active.read_current(store)
         if current is not None and current.release.endpoint == outputs["endpoint"]:
             store.delete(CURRENT_KEY)
 
     def _release(self, context: Context, before: Values | None, inputs: Values) -> Values:
-        from cohost.release import for_sagemaker
-
         region, endpoint = inputs["region"], inputs["endpoint"]
         store = context.aws.store(inputs["store"], region)
-        current = read_current(store)
+        sources = ModelSources(context.root / inputs["catalog"], store)
+        current = active.read_current(store)
         _ensure_fleet(context, before, inputs)
-        models = _to_verify(before, inputs)
-        tests = verification.smoke_tests(context.root / inputs["catalog"], models, store)
-        transport = context.aws.runtime(endpoint, region)
-        try:
-            verification.verify(context, transport, models, tests)
-        finally:
-            transport.close()
-        first = before is None or not before["models"]
-        if first and inputs["gpu"]:
+        _verify(context, before, inputs, sources)
+        if inputs["gpu"] and not _models(before):
             gpu.ensure_used(context, region=region, endpoint=endpoint, variant=inputs["variant"])
+        signatures = _signatures(store, current, inputs["models"], sources)
         context.ensure_running("activating the release")
-        activate(store, for_sagemaker(inputs["models"], endpoint), current)
+        active.activate(store, for_sagemaker(inputs["models"], endpoint), current, signatures)
         context.status(f"release {inputs['release'][:12]} is active", last=True)
         return {name: inputs[name] for name in _FIELDS}
+
+
+def _verify(context: Context, before: Values | None, inputs: Values, sources: ModelSources) -> None:
+    models = _to_verify(before, inputs)
+    tests = sources.smoke_tests(models)
+    transport = context.aws.runtime(inputs["endpoint"], inputs["region"])
+    try:
+        verification.verify(context, transport, models, tests)
+    finally:
+        transport.close()
+
+
+def _signatures(
+    store: ObjectStore, current: active.Current | None, models: Mapping[str, str], sources: ModelSources
+) -> dict[str, str]:
+    """What each model takes; of those that have not changed, what the release before says."""
+    found = active.known_inputs(store, current, models)
+    missing = {name: digest for name, digest in models.items() if name not in found}
+    return found | sources.inputs(missing) if missing else found
+
+
+def _models(outputs: Values | None) -> Mapping[str, str]:
+    """Digest by name of the models that were verified; a failed first release has none."""
+    return (outputs or {}).get("models") or {}
 
 
 def _to_verify(before: Values | None, inputs: Values) -> dict[str, str]:
     """Digest by name of the models that this endpoint, as it is, has not yet answered for."""
     same_fleet = before is not None and all(before.get(name) == inputs[name] for name in ("endpoint", "endpointConfig"))
-    known: Mapping[str, str] = before["models"] if before is not None and same_fleet else {}
-    return {name: digest for name, digest in inputs["models"].items() if known.get(name) != digest}
+    verified = _models(before) if same_fleet else {}
+    return {name: digest for name, digest in inputs["models"].items() if verified.get(name) != digest}
 
 
 def _ensure_fleet(context: Context, before: Values | None, inputs: Values) -> None:
@@ -132,7 +158,7 @@ def _ensure_fleet(context: Context, before: Values | None, inputs: Values) -> No
     if again and endpoint is not None and endpoint.status == endpoints.IN_SERVICE and endpoint.config != wanted:
         endpoint = _try_again(context, client, endpoint, wanted)
     if endpoint is None:
-        raise DeploymentError(f"there is no endpoint {name} in {inputs['region']}: run `pulumi refresh`, then `up`")
+        raise DeploymentError(f"there is no endpoint {name} in {inputs['region']}: refresh, then `up`")
     if endpoint.status == endpoints.IN_SERVICE and endpoint.config != wanted:
         outputs = before or {**inputs, "models": {}, "release": "", "endpointConfig": endpoint.config}
         raise PartialFailure(
@@ -151,15 +177,7 @@ def _try_again(context: Context, client: Any, endpoint: Endpoint, wanted: str) -
     return endpoints.settled(context, client, endpoint.name)
 
 
-def _imported(context: Context, store: str, region: str, current: Current) -> dict[str, Any]:
-    from cohost.provider.artifact_set import DEFAULT_CATALOG
-
-    endpoint = endpoints.describe(context.aws.client("sagemaker", region), current.release.endpoint)
-    return {
-        "region": region,
-        "store": store,
-        "catalog": DEFAULT_CATALOG,
-        "endpointConfig": endpoint.config if endpoint else "",
-        "variant": endpoint.variant if endpoint else "",
-        "gpu": True,
-    }
+def _imported(store: str, region: str, endpoint: Endpoint | None) -> dict[str, Any]:
+    """What neither `current.json` nor the endpoint tells is what a program says that says nothing else."""
+    variant = endpoint.variant if endpoint else ""
+    return {"region": region, "store": store, "catalog": DEFAULT_CATALOG, "variant": variant, "gpu": True}

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -10,8 +13,10 @@ from cohost.errors import CohostError, InputError, Problem
 from cohost.provider import properties
 from cohost.provider.aws import error_code
 from cohost.provider.context import Context
+from cohost.provider.current import bucket_region, read_current
 from cohost.provider.resource import Change, PartialFailure, State, Values
 from cohost.provider.values import UNKNOWN, known
+from cohost.release import Release, archive_key
 
 if TYPE_CHECKING:
     from cohost.store import ObjectStore
@@ -40,11 +45,14 @@ class ArtifactSet:
         return inputs["store"]
 
     def check(self, context: Context, olds: Values | None, news: Values) -> Iterator[Problem]:
-        """Checks the inputs, that the catalog is there, and that a new store lies apart from the old one."""
-        yield from properties.problems(news, _FIELDS)
+        """Checks the inputs, that a new store lies apart from the old one, and that there is room for archives."""
+        found = list(properties.problems(news, _FIELDS))
+        yield from found
         catalog = news.get("catalog")
         if isinstance(catalog, str) and catalog and not (context.root / catalog).is_file():
             yield Problem("", "catalog", f"there is no file {context.root / catalog}")
+        elif not found:
+            yield from _no_room(context, olds or {}, news)
         old, new = (olds or {}).get("store"), news.get("store")
         if isinstance(old, str) and isinstance(new, str) and old != new and _overlap(old, new):
             yield Problem(
@@ -66,7 +74,9 @@ class ArtifactSet:
         try:
             _publish(context, store, inputs, inputs["models"])
         except CohostError as error:
-            there = _present(store, inputs["models"])
+            there: dict[str, str] = {}
+            with suppress(CohostError):  # the reason of the failure is the one to tell
+                there = _present(store, inputs["models"])
             if not there:
                 raise
             raise PartialFailure(str(error), _outputs({**inputs, "models": there})) from error
@@ -74,8 +84,7 @@ class ArtifactSet:
 
     def update(self, context: Context, outputs: Values, inputs: Values) -> Values:
         """Uploads changed models only. After a failure the old outputs are still true."""
-        before = outputs.get("models") or {}
-        changed = {name: digest for name, digest in inputs["models"].items() if before.get(name) != digest}
+        changed = _changed(outputs, inputs)
         if changed:
             _publish(context, context.aws.store(inputs["store"], inputs["region"]), inputs, changed)
         return _outputs(inputs)
@@ -113,21 +122,29 @@ def _outputs(inputs: Values) -> dict[str, Any]:
     return {**{name: inputs[name] for name in _FIELDS}, "release": _release(inputs["models"])}
 
 
-def _release(models: Any) -> Any:
-    from cohost.release import Release
+def _changed(before: Values, news: Values) -> dict[str, str]:
+    old = before.get("models") or {}
+    return {name: digest for name, digest in news["models"].items() if old.get(name) != digest}
 
+
+def _release(models: Any) -> Any:
     return Release(models).digest if known(models) else UNKNOWN
 
 
 def _publish(context: Context, store: ObjectStore, inputs: Values, models: Mapping[str, str]) -> None:
     from cohost.publish import publish
+    from cohost.store import Cancelled
 
     folders = _folders(context.root / inputs["catalog"], models)
 
     def progress(done: int, total: int) -> None:
         context.status(f"uploading {done}/{total} models", last=done == total)
 
-    published = publish(folders, store, progress=progress, cancelled=context.stopped)
+    try:
+        published = publish(folders, store, progress=progress, cancelled=context.stopped)
+    except Cancelled:
+        context.ensure_running("uploading models")
+        raise
     if published.uploaded:
         megabytes = published.bytes_sent / 1e6
         context.status(f"uploaded {len(published.uploaded)} models, {megabytes:.1f} MB", last=True)
@@ -151,15 +168,31 @@ def _folders(catalog: Path, models: Mapping[str, str]) -> dict[str, tuple[Path |
 
 def _present(store: ObjectStore, models: Mapping[str, str]) -> dict[str, str]:
     """Those of the models whose archive is stored; one request for 1,000 archives."""
-    from cohost.release import archive_key
-
     stored = {found.key for found in store.list("models/")}
     return {name: digest for name, digest in models.items() if archive_key(name, digest) in stored}
 
 
-def _import(context: Context, id: str) -> State | None:
-    from cohost.provider.current import bucket_region, read_current
+def _no_room(context: Context, olds: Values, news: Values) -> Iterator[Problem]:
+    """Said in a preview already: a disk that fills up ends a deployment half-way."""
+    from cohost.catalog import load
+    from cohost.folder import scan
+    from cohost.publish import scratch_bytes
 
+    if news["models"] is UNKNOWN or news["catalog"] is UNKNOWN or not (changed := _changed(olds, news)):
+        return
+    models = load(context.root / news["catalog"]).models
+    scans = [scan(model.path) for model in models if model.path and model.name in changed]
+    needed = scratch_bytes([sum(file.size for file in found.artifact_files) for found in scans])
+    scratch = tempfile.gettempdir()
+    free = shutil.disk_usage(scratch).free
+    if free < needed:
+        yield Problem(
+            "", "models", f"packing them takes up to {needed / 1e6:,.0f} MB of scratch space, and {scratch} has "
+            f"{free / 1e6:,.0f} MB: free some, or name a folder with more in TMPDIR"
+        )  # fmt: skip
+
+
+def _import(context: Context, id: str) -> State | None:
     url, _, catalog = id.partition("#")
     region = bucket_region(context, url)
     current = read_current(context.aws.store(url, region))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
@@ -50,33 +51,29 @@ class Aws:
         config = Config(retries={"mode": "standard", "total_max_attempts": 5})
         if not patient:
             config = Config(connect_timeout=3, read_timeout=5, retries={"total_max_attempts": 1})
-        with self._lock:  # making a client is not safe from several threads at once (boto3, "Session")
-            return self._opened().client(service, region_name=region, config=config)
+        # Making a client is not safe from several threads at once (boto3, "Session").
+        with self._lock, own_words("opening an AWS session"):
+            return self._opened(region).client(service, region_name=region, config=config)
 
     def store(self, url: str, region: str) -> ObjectStore:
         """The store of a URL."""
         from cohost.store import open_store
 
-        with self._lock:
-            self._opened()
-            return open_store(url, region=region)
+        with self._lock, own_words("opening an AWS session"):
+            return open_store(url, region=region, session=self._opened(region))
 
     def runtime(self, endpoint: str, region: str) -> SageMakerTransport:
         """What calls an endpoint's models."""
         from cohost.client.sagemaker import SageMakerTransport
 
-        with self._lock:
-            return SageMakerTransport(endpoint, region, credentials=self._opened().get_credentials())
+        with self._lock, own_words("opening an AWS session"):
+            return SageMakerTransport(endpoint, region, credentials=self._opened(region).get_credentials())
 
-    def _opened(self) -> Any:
-        """The session, which is boto3's default session too, so that the store uses it."""
+    def _opened(self, region: str) -> Any:
         if self._session is None:
             import boto3
 
-            with own_words("opening an AWS session"):
-                core = _core_session(self._settings)
-            boto3.setup_default_session(botocore_session=core)
-            self._session = boto3.Session(botocore_session=core)
+            self._session = boto3.Session(botocore_session=_core_session(self._settings, region))
         return self._session
 
 
@@ -113,10 +110,26 @@ def error_code(error: BaseException | None) -> str:
     return ""
 
 
-def _core_session(settings: AwsSettings) -> Any:
-    """A botocore session; that of a role renews its credentials by itself, since deployments outlast them."""
-    from botocore.credentials import AssumeRoleCredentialFetcher, DeferredRefreshableCredentials
+def _core_session(settings: AwsSettings, region: str) -> Any:
+    """A botocore session; that of a role renews its credentials by itself, since deployments outlast them.
+
+    Args:
+        settings: As configured.
+        region: Where STS is asked.
+    """
+    from botocore.credentials import (
+        AssumeRoleCredentialFetcher,
+        CredentialProvider,
+        CredentialResolver,
+        DeferredRefreshableCredentials,
+    )
     from botocore.session import Session
+
+    class Assumed(CredentialProvider):
+        METHOD = "assume-role"
+
+        def load(self) -> Any:
+            return DeferredRefreshableCredentials(method=self.METHOD, refresh_using=fetcher.fetch_credentials)
 
     base: Any = Session(profile=settings.profile)
     if settings.role_arn is None:
@@ -125,11 +138,11 @@ def _core_session(settings: AwsSettings) -> Any:
     if source is None:
         raise DeploymentError(f"no AWS credentials to assume the role {settings.role_arn} with")
     fetcher = AssumeRoleCredentialFetcher(
-        client_creator=base.create_client,
+        client_creator=partial(base.create_client, region_name=region),
         source_credentials=source,
         role_arn=settings.role_arn,
         extra_args={"RoleSessionName": "cohost"},
     )
     assumed: Any = Session(profile=settings.profile)
-    assumed._credentials = DeferredRefreshableCredentials(method="assume-role", refresh_using=fetcher.fetch_credentials)
+    assumed.register_component("credential_provider", CredentialResolver(providers=[Assumed()]))
     return assumed

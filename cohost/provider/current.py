@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 from cohost.errors import CohostError, DeploymentError, PreconditionFailed
 from cohost.provider.aws import error_code, own_words
 from cohost.provider.context import Context
-from cohost.release import CURRENT_KEY, ActiveRelease, Release, release_key
+from cohost.release import CURRENT_KEY, ActiveRelease, Release, inputs_from_json, release_key
 
 if TYPE_CHECKING:
     from cohost.store import ObjectStore
@@ -43,8 +44,28 @@ def read_current(store: ObjectStore) -> Current | None:
     return Current(ActiveRelease.from_json(data), etag)
 
 
-def activate(store: ObjectStore, release: ActiveRelease, before: Current | None) -> None:
-    """Makes a release the one that callers get, if nobody else has since `before` was read.
+def known_inputs(store: ObjectStore, current: Current | None, models: Mapping[str, str]) -> dict[str, str]:
+    """What those of the models take that the active release has at the same digest."""
+    from cohost.store import ObjectNotFound
+
+    if current is None:
+        return {}
+    try:
+        data, _ = store.get(release_key(current.release.release))
+    except ObjectNotFound:
+        return {}
+    before = inputs_from_json(data)
+    return {name: before[name][1] for name, digest in models.items() if name in before and before[name][0] == digest}
+
+
+def activate(store: ObjectStore, release: ActiveRelease, before: Current | None, inputs: Mapping[str, str]) -> None:
+    """Makes a release the one that callers get, if nobody else has written one since `before` was read.
+
+    Args:
+        store: Where callers look.
+        release: The release.
+        before: The one that is active.
+        inputs: What each model takes, in one phrase for people.
 
     Raises:
         DeploymentError: Somebody else has.
@@ -54,7 +75,7 @@ def activate(store: ObjectStore, release: ActiveRelease, before: Current | None)
     models = {name: model.digest for name, model in release.models.items()}
     # There already: the same content, under a key that names it.
     with suppress(PreconditionFailed):
-        store.put_bytes(release_key(release.release), Release(models).to_json(), if_none_match=True)
+        store.put_bytes(release_key(release.release), Release(models).to_json(inputs), if_none_match=True)
     try:
         store.put_bytes(
             CURRENT_KEY,
@@ -63,6 +84,10 @@ def activate(store: ObjectStore, release: ActiveRelease, before: Current | None)
             if_none_match=before is None,
         )
     except PreconditionFailed as error:
+        # Our own, when the answer to a first try was lost and the client tried again.
+        written = read_current(store)
+        if written is not None and written.release == release:
+            return
         raise DeploymentError(
             f"{store.url}/{CURRENT_KEY} was written by somebody else while this release was verified: "
             "two deployments share the store; wait for the other one, then run `up` again"

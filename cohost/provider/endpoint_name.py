@@ -8,11 +8,12 @@ its name from this resource, which first removes this stack's own failed one.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Final
 
 from cohost.errors import DeploymentError, Problem
 from cohost.provider import endpoints, properties, quota
+from cohost.provider.aws import own_words
 from cohost.provider.context import Context
 from cohost.provider.endpoints import Endpoint
 from cohost.provider.resource import Change, State, Values
@@ -37,9 +38,12 @@ _FIELDS: Final = {
     "name": _name,
     "instanceType": _instance_type,
     "instanceCount": properties.count,
+    "endpointConfig": properties.text,
     "rollbackAlarms": properties.texts,
     "owner": properties.text,
 }
+# Any change of these is an update, which needs a second fleet for a while: another image is another configuration.
+_FLEET: Final = ("instanceType", "instanceCount", "endpointConfig")
 
 
 class EndpointName:
@@ -50,17 +54,23 @@ class EndpointName:
         return f"{inputs['region']}/{inputs['name']}"
 
     def check(self, context: Context, olds: Values | None, news: Values) -> Iterator[Problem]:
-        """Checks the inputs, and that the rollback alarms of a live endpoint stay as they are."""
+        """Checks the inputs, that a new name is free, and that the rollback alarms of a live endpoint stay."""
         found = list(properties.problems(news, _FIELDS))
         yield from found
-        if olds and not found:
-            yield from _rollback_alarms_fixed(context, olds, news)
+        if found:
+            return
+        if olds is None or not _same_endpoint(olds, news):
+            yield from _in_use(context, news)
+        elif _alarms_differ(olds, news) and _live(_look_own(context, news)):
+            yield Problem("", "rollbackAlarms", _alarms_fixed(olds))
 
     def diff(self, context: Context, outputs: Values, news: Values) -> Mapping[str, Change]:
-        """Also a change when this stack's failed endpoint stands in the way."""
+        """Also a change when this stack's failed endpoint stands in the way, or one that may yet fail."""
         changes = properties.compare(outputs, news, fields=_FIELDS, replacing=("region", "name"))
-        if not changes and _own_failed(context, news):
-            changes["name"] = Change.UPDATE
+        if not changes:
+            endpoint = _look_own(context, news)
+            if endpoint is not None and endpoint.status in (endpoints.FAILED, endpoints.CREATING):
+                changes["name"] = Change.UPDATE
         return changes
 
     def preview(self, context: Context, outputs: Values | None, news: Values) -> Values:
@@ -71,13 +81,13 @@ class EndpointName:
     def create(self, context: Context, inputs: Values) -> Values:
         """Frees the name."""
         _ensure_quota(context, None, inputs)
-        _free(context, inputs)
+        _free(context, None, inputs)
         return dict(inputs)
 
     def update(self, context: Context, outputs: Values, inputs: Values) -> Values:
         """Frees the name."""
         _ensure_quota(context, outputs, inputs)
-        _free(context, inputs)
+        _free(context, outputs, inputs)
         return dict(inputs)
 
     def read(self, context: Context, id: str, outputs: Values | None) -> State | None:
@@ -102,28 +112,46 @@ class EndpointName:
             )
 
 
-def _free(context: Context, inputs: Values) -> None:
+def _free(context: Context, before: Values | None, inputs: Values) -> None:
     """Makes the name usable.
+
+    Raises:
+        DeploymentError: It is somebody else's, or rollback alarms would change that are fixed.
+    """
+    name = inputs["name"]
+    client = context.aws.client("sagemaker", inputs["region"])
+    # A stack that was renamed finds its endpoint under its old name; the aws provider changes the tag after this.
+    owners = {inputs["owner"], (before or inputs).get("owner")}
+    endpoint = _own(client, inputs, owners)
+    if before and _alarms_differ(before, inputs) and _live(endpoint):
+        # `check` did not see it, where the network failed just then.
+        raise DeploymentError(f"the rollback alarms of {name} {_alarms_fixed(before)}")
+    if endpoint is not None and endpoint.status in (endpoints.CREATING, endpoints.DELETING):
+        endpoints.settled(context, client, name)
+        endpoint = _own(client, inputs, owners)
+    if endpoint is not None and endpoint.status == endpoints.FAILED:
+        endpoints.remove(context, client, endpoint)
+        context.info(f"removed the failed endpoint {name}: {endpoint.failure}")
+
+
+def _own(client: Any, inputs: Values, owners: Collection[str | None]) -> Endpoint | None:
+    """The endpoint of the name, if there is one.
 
     Raises:
         DeploymentError: It is somebody else's.
     """
-    name, owner = inputs["name"], inputs["owner"]
-    client = context.aws.client("sagemaker", inputs["region"])
-    endpoint = endpoints.describe(client, name)
+    endpoint = endpoints.describe(client, inputs["name"])
     if endpoint is None:
-        return
+        return None
     holder = endpoints.owner_of(client, endpoint)
-    if holder != owner:
-        whose = f"stack {holder}" if holder else "somebody else (it has no tag cohost:stack)"
-        raise DeploymentError(
-            f"the endpoint name {name} is in use in {inputs['region']} by {whose}: choose another name"
-        )
-    if endpoint.status == "Deleting":
-        endpoint = endpoints.settled(context, client, name)
-    if endpoint is not None and endpoint.status == endpoints.FAILED:
-        endpoints.remove(context, client, endpoint)
-        context.info(f"removed the failed endpoint {name}: {endpoint.failure}")
+    if holder is None or holder not in owners:
+        raise DeploymentError(_taken(inputs, holder))
+    return endpoint
+
+
+def _taken(inputs: Values, holder: str | None) -> str:
+    whose = f"stack {holder}" if holder else f"somebody else (it has no tag {endpoints.OWNER_TAG})"
+    return f"the endpoint name {inputs['name']} is in use in {inputs['region']} by {whose}: choose another name"
 
 
 def _ensure_quota(context: Context, before: Values | None, news: Values) -> None:
@@ -139,9 +167,10 @@ def _ensure_quota(context: Context, before: Values | None, news: Values) -> None
                 f"an update brings up a second fleet, {2 * count} in all"
             )
         return
-    old_type, old_count = before.get("instanceType"), int(before.get("instanceCount") or 0)
-    if (old_type, old_count) == (instance_type, count):
+    # What an older state does not tell has not changed.
+    if all(before.get(name) in (None, news.get(name)) for name in _FLEET):
         return
+    old_type, old_count = before.get("instanceType"), int(before.get("instanceCount") or 0)
     context.warning(
         f"the update brings up {count} x {instance_type} beside {old_count} x {old_type}: "
         "both fleets run, and cost, until the old one is taken down"
@@ -150,41 +179,51 @@ def _ensure_quota(context: Context, before: Values | None, news: Values) -> None
     quota.ensure(context, region=region, instance_type=instance_type, needed=needed, why="the update of the endpoint")
 
 
-def _own_failed(context: Context, news: Values) -> bool:
-    """Whether this stack's failed endpoint has the name; False when nobody can tell (no credentials)."""
-    endpoint = _look(context, news)
-    return endpoint is not None and endpoint.status == endpoints.FAILED
-
-
-def _look(context: Context, inputs: Values) -> Endpoint | None:
-    """This stack's endpoint of the name, or None when there is none or nobody can tell."""
-    name, region, owner = inputs.get("name"), inputs.get("region"), inputs.get("owner")
-    if not all(isinstance(value, str) for value in (name, region, owner)):
+def _look(context: Context, inputs: Values) -> tuple[Endpoint, str | None] | None:
+    """The endpoint of the name and its owner; None when there is none or nobody can tell (no credentials)."""
+    name, region = inputs.get("name"), inputs.get("region")
+    if not isinstance(name, str) or not isinstance(region, str):
         return None
     try:
-        client = context.aws.client("sagemaker", str(region), patient=False)
-        endpoint = endpoints.describe(client, str(name))
-        if endpoint is None or endpoints.owner_of(client, endpoint) != owner:
-            return None
+        client = context.aws.client("sagemaker", region, patient=False)
+        endpoint = endpoints.describe(client, name)
+        return (endpoint, endpoints.owner_of(client, endpoint)) if endpoint else None
     except DeploymentError:
         return None
-    return endpoint
 
 
-def _rollback_alarms_fixed(context: Context, olds: Values, news: Values) -> Iterator[Problem]:
-    """The aws provider would replace the live endpoint, deleting it first, to change its rollback alarms."""
+def _look_own(context: Context, inputs: Values) -> Endpoint | None:
+    found = _look(context, inputs)
+    return found[0] if found and found[1] == inputs.get("owner") else None
+
+
+def _same_endpoint(olds: Values, news: Values) -> bool:
+    return all(olds.get(name) == news[name] for name in ("region", "name"))
+
+
+def _in_use(context: Context, news: Values) -> Iterator[Problem]:
+    """Says it before anything is made, where `_free` would only say it half-way through the deployment."""
+    found = _look(context, news)
+    if found and news["owner"] not in (UNKNOWN, found[1]):
+        yield Problem("", "name", _taken(news, found[1]))
+
+
+def _alarms_differ(olds: Values, news: Values) -> bool:
     before, after = olds.get("rollbackAlarms"), news["rollbackAlarms"]
-    same_name = all(olds.get(name) == news[name] for name in ("region", "name"))
-    if before is None or not same_name or after is UNKNOWN or UNKNOWN in after or set(before) == set(after):
-        return
-    endpoint = _look(context, olds)
-    if endpoint is not None and endpoint.status != endpoints.FAILED:
-        names = ", ".join(before) or "none"
-        yield Problem(
-            "", "rollbackAlarms", f"are fixed when the endpoint is created and {endpoint.name} is live: keep "
-            f"the ones of before ({names}), or give the endpoint a new name, which brings up a second one "
-            "before the old one is deleted"
-        )  # fmt: skip
+    return before is not None and after is not UNKNOWN and UNKNOWN not in after and set(before) != set(after)
+
+
+def _live(endpoint: Endpoint | None) -> bool:
+    return endpoint is not None and endpoint.status != endpoints.FAILED
+
+
+def _alarms_fixed(olds: Values) -> str:
+    """The aws provider would replace the live endpoint, deleting it first, to change its rollback alarms."""
+    names = ", ".join(olds["rollbackAlarms"]) or "none"
+    return (
+        f"are fixed when the endpoint is created, and it is live: keep the ones of before ({names}), or give the "
+        "endpoint a new name, which brings up a second one before the old one is deleted"
+    )
 
 
 def _import(context: Context, id: str) -> State | None:
@@ -195,16 +234,17 @@ def _import(context: Context, id: str) -> State | None:
     endpoint = endpoints.describe(client, name)
     if endpoint is None:
         return None
-    with endpoints.own_words(f"looking at the endpoint configuration {endpoint.config}"):
+    with own_words(f"looking at the endpoint configuration {endpoint.config}"):
         config = client.describe_endpoint_config(EndpointConfigName=endpoint.config)
-        alarms = client.describe_endpoint(EndpointName=name).get("LastDeploymentConfig", {})
+        deployment = client.describe_endpoint(EndpointName=name).get("LastDeploymentConfig", {})
     variant = config["ProductionVariants"][0]
-    rollback = alarms.get("AutoRollbackConfiguration", {}).get("Alarms", [])
+    rollback = deployment.get("AutoRollbackConfiguration", {}).get("Alarms", [])
     found = {
         "region": region,
         "name": name,
         "instanceType": variant["InstanceType"],
         "instanceCount": variant["InitialInstanceCount"],
+        "endpointConfig": endpoint.config,
         "rollbackAlarms": [alarm["AlarmName"] for alarm in rollback],
         "owner": endpoints.owner_of(client, endpoint) or "",
     }

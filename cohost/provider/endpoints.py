@@ -9,13 +9,16 @@ import time
 from dataclasses import dataclass
 from typing import Any, Final
 
+from cohost.errors import DeploymentError
 from cohost.provider.aws import own_words
 from cohost.provider.context import Context
 
 OWNER_TAG: Final = "cohost:stack"
+CREATING: Final = "Creating"
+DELETING: Final = "Deleting"
 FAILED: Final = "Failed"
 IN_SERVICE: Final = "InService"
-_MOVING: Final = frozenset({"Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting"})
+_MOVING: Final = frozenset({CREATING, "Updating", "SystemUpdating", "RollingBack", DELETING})
 
 
 @dataclass(frozen=True)
@@ -97,11 +100,19 @@ def settled(context: Context, client: Any, name: str) -> Endpoint | None:
 
 
 def remove(context: Context, client: Any, endpoint: Endpoint) -> None:
-    """Deletes an endpoint and waits until it is gone."""
+    """Deletes an endpoint and waits until it is gone.
+
+    Raises:
+        DeploymentError: It is still there.
+    """
     context.status(f"deleting the failed endpoint {endpoint.name}: {endpoint.failure}", last=True)
     with own_words(f"deleting the endpoint {endpoint.name}"):
         client.delete_endpoint(EndpointName=endpoint.name)
-    settled(context, client, endpoint.name)
+    left = settled(context, client, endpoint.name)
+    if left is not None:
+        raise DeploymentError(
+            f"the endpoint {left.name} was deleted and is {left.status}: {left.failure or 'no reason'}"
+        )
 
 
 def _elapsed(since: float) -> str:

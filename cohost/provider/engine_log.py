@@ -27,7 +27,9 @@ class EngineLog:
         """Uses the engine at `address` ("127.0.0.1:4711") from now on."""
         if address and address != self._address:
             self._address = address
-            self._stub = engine_pb2_grpc.EngineStub(grpc.insecure_channel(address))
+            # The engine is on this machine; gRPC would ask a configured proxy for it.
+            channel = grpc.insecure_channel(address, options=[("grpc.enable_http_proxy", 0)])
+            self._stub = engine_pb2_grpc.EngineStub(channel)
 
     def __call__(self, severity: str, message: str, *, urn: str, ephemeral: bool) -> None:
         """Shows a message; one that cannot be shown never ends an operation."""

@@ -14,8 +14,7 @@ from cohost.provider.context import Context
 _NAMESPACE: Final = "/aws/sagemaker/Endpoints"
 _METRIC: Final = "GPUMemoryUtilization"
 _PERIOD_SECONDS: Final = 60
-_LOOK_BACK: Final = timedelta(minutes=5)
-# Metrics come a few minutes late; after this many values of zero the models are not on the GPU.
+# Metrics come a few minutes late; after this many minutes of zero the models are not on the GPU.
 _ZEROS: Final = 3
 _PATIENCE_SECONDS: Final = 900.0
 
@@ -34,13 +33,14 @@ def ensure_used(context: Context, *, region: str, endpoint: str, variant: str) -
         OperationCancelled: The operation must end first.
     """
     client = context.aws.client("cloudwatch", region)
-    begin, since = time.monotonic(), datetime.now(UTC) - _LOOK_BACK
+    # From the minute before, in which the models were called; earlier ones tell of an endpoint without a model.
+    begin, since = time.monotonic(), datetime.now(UTC) - timedelta(seconds=_PERIOD_SECONDS)
     for _ in context.polls(f"waiting for CloudWatch to tell {_METRIC} of {endpoint}"):
         values = _values(client, endpoint, variant, since)
         if any(value > 0 for value in values):
             context.status(f"the GPU holds the models ({_METRIC} {max(values):.1f} %)", last=True)
             return
-        if len(values) >= _ZEROS:
+        if len(values) > _ZEROS:
             raise DeploymentError(_unused(endpoint, "is 0: the models run on the CPU"))
         if time.monotonic() - begin > _PATIENCE_SECONDS:
             raise DeploymentError(_unused(endpoint, "was not told by CloudWatch for 15 minutes"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
@@ -39,7 +38,7 @@ def flag(path: str, value: Any) -> Iterator[Problem]:
 
 def count(path: str, value: Any) -> Iterator[Problem]:
     """A whole number from 1."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or value != int(value) or value < 1:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not float(value).is_integer() or value < 1:
         yield Problem("", path, f"is {value!r}; a whole number from 1 is expected")
 
 
@@ -77,8 +76,11 @@ def store_url(path: str, value: Any) -> Iterator[Problem]:
 
 
 def entry(path: str, name: str) -> str:
-    """The property path of an entry of a map: `models["digits"]`."""
-    return f"{path}[{json.dumps(name)}]"
+    """The property path of an entry of a map: `models["digits"]`.
+
+    A quote inside is the one thing that is escaped (pulumi/pulumi, sdk/go/common/resource/property_path.go).
+    """
+    return path + '["' + name.replace('"', '\\"') + '"]'
 
 
 def compare(

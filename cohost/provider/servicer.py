@@ -6,7 +6,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import wraps
 from importlib.metadata import version
 from pathlib import Path
@@ -16,15 +16,17 @@ import grpc
 from google.protobuf import any_pb2, empty_pb2
 
 from cohost.errors import CohostError, InputError, Problem
+from cohost.provider import properties
 from cohost.provider.aws import Aws, AwsSettings
 from cohost.provider.context import DEFAULT_TIMEOUT_S, Context
 from cohost.provider.engine_log import EngineLog
 from cohost.provider.protocol import plugin_pb2, provider_pb2, provider_pb2_grpc, status_pb2
 from cohost.provider.resource import Change, PartialFailure, Resource
-from cohost.provider.values import Properties, decode, encode
+from cohost.provider.values import UNKNOWN, decode, encode
 
 _SETTINGS: Final = ("profile", "roleArn")
-_ENGINE_KEYS: Final = frozenset({"version", "pluginDownloadURL"})
+# What the engine itself adds (pulumi/pulumi, pkg/resource/deploy/providers).
+_ENGINE_KEYS: Final = frozenset({"version", "pluginDownloadURL", "__internal"})
 _KIND: Final = {
     Change.ADD: provider_pb2.PropertyDiff.ADD,
     Change.DELETE: provider_pb2.PropertyDiff.DELETE,
@@ -79,6 +81,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
     def Attach(self, request: Any, context: grpc.ServicerContext) -> empty_pb2.Empty:
         """Connects an engine that did not start this process, and so does not end it."""
         self._attached = True
+        self._cancelled.clear()
         self._log.connect(request.address)
         return empty_pb2.Empty()
 
@@ -105,11 +108,13 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
         """Refuses unknown settings, so that nobody puts keys into the state."""
         news = decode(request.news).values
         unknown = sorted(set(news) - set(_SETTINGS) - _ENGINE_KEYS)
-        expected = ", ".join(f"cohost:{name}" for name in _SETTINGS)
-        return _checked(
-            request.news,
-            [Problem("", name, f"there is no setting cohost:{name}; there are: {expected}") for name in unknown],
-        )
+        there_are = ", ".join(f"cohost:{name}" for name in _SETTINGS)
+        message = f"there is no such setting; there are: {there_are}; keys and tokens come from the environment alone"
+        found = [Problem("", name, message) for name in unknown]
+        for name in _SETTINGS:
+            if news.get(name) not in (None, UNKNOWN):
+                found += properties.text(name, news[name])
+        return _checked(request.news, found)
 
     @_reporting
     def DiffConfig(self, request: Any, context: grpc.ServicerContext) -> Any:
@@ -120,15 +125,19 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
     @_reporting
     def Configure(self, request: Any, context: grpc.ServicerContext) -> Any:
         """Takes the settings."""
-        values = decode(request.args).values
-        self._aws = Aws(AwsSettings(profile=values.get("profile"), role_arn=values.get("roleArn")))
+        given = {name: value for name, value in decode(request.args).values.items() if value is not UNKNOWN}
+        self._aws = Aws(AwsSettings(profile=given.get("profile"), role_arn=given.get("roleArn")))
         return provider_pb2.ConfigureResponse(acceptSecrets=True, supportsPreview=True)
 
     @_reporting
     def Cancel(self, request: Any, context: grpc.ServicerContext) -> empty_pb2.Empty:
         """Ends running operations soon; each says what the next `up` does."""
-        self._cancelled.set()
+        self.cancel()
         return empty_pb2.Empty()
+
+    def cancel(self) -> None:
+        """Ends running operations soon, and begins no other."""
+        self._cancelled.set()
 
     # The life cycle of a resource
 
@@ -150,7 +159,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
         resource, operation = self._begin(request, context, preview=True)
         changes = resource.diff(operation, decode(request.olds).values, decode(request.news).values)
         ignored = set(request.ignoreChanges)
-        changes = {path: change for path, change in changes.items() if _top(path) not in ignored}
+        changes = {path: change for path, change in changes.items() if not ignored & {path, _top(path)}}
         return provider_pb2.DiffResponse(
             changes=_changes(bool(changes)),
             diffs=sorted({_top(path) for path in changes}),
@@ -173,7 +182,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
         try:
             outputs = resource.create(operation, inputs.values)
         except PartialFailure as failure:
-            _abort_partial(context, failure, id, inputs)
+            _abort_partial(context, failure, id, inputs.secrets)
         return provider_pb2.CreateResponse(id=id, properties=encode(outputs, inputs.secrets))
 
     @_reporting
@@ -187,7 +196,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
         try:
             outputs = resource.update(operation, olds, inputs.values)
         except PartialFailure as failure:
-            _abort_partial(context, failure, request.id, inputs)
+            _abort_partial(context, failure, request.id, inputs.secrets)
         return provider_pb2.UpdateResponse(properties=encode(outputs, inputs.secrets))
 
     @_reporting
@@ -245,17 +254,16 @@ def _top(path: str) -> str:
     return path.partition("[")[0]
 
 
-def _abort_partial(context: grpc.ServicerContext, failure: PartialFailure, id: str, inputs: Properties) -> NoReturn:
-    """Ends the call so that the engine keeps the resource, with what is true of it now."""
+def _abort_partial(
+    context: grpc.ServicerContext, failure: PartialFailure, id: str, secrets: Collection[str]
+) -> NoReturn:
+    """Ends the call so that the engine keeps the resource, with what is true of it now.
+
+    The inputs are not sent: the engine takes them from the program, and looks at those of an error after Read only.
+    """
     detail = any_pb2.Any()
-    detail.Pack(
-        provider_pb2.ErrorResourceInitFailed(
-            id=id,
-            properties=encode(failure.outputs, inputs.secrets),
-            inputs=encode(inputs.values, inputs.secrets),
-            reasons=[str(failure)],
-        )
-    )
+    outputs = encode(failure.outputs, secrets)
+    detail.Pack(provider_pb2.ErrorResourceInitFailed(id=id, properties=outputs, reasons=[str(failure)]))
     status = status_pb2.Status(code=grpc.StatusCode.UNKNOWN.value[0], message=str(failure), details=[detail])
     context.set_trailing_metadata((("grpc-status-details-bin", status.SerializeToString()),))
     context.abort(grpc.StatusCode.UNKNOWN, str(failure))

@@ -3,50 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor, as_completed
-from pathlib import Path
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING, Final
 
 from cohost.errors import CohostError, DeploymentError
-from cohost.provider.context import Context, OperationCancelled
-from cohost.release import smoke_key, target
+from cohost.provider.context import Context
+from cohost.release import target
 
 if TYPE_CHECKING:
     from cohost.client.smoke import SmokeTest
     from cohost.client.transport import Transport
-    from cohost.store import ObjectStore
 
 _THREADS: Final = 8
 # SageMaker goes on loading a model for 360 s ("How multi-model endpoints work"); the rest is for models before it.
 _ANSWER_SECONDS: Final = 600.0
+_LOOK_SECONDS: Final = 0.2
 _NAMED: Final = 10
-
-
-def smoke_tests(catalog: Path, models: Mapping[str, str], store: ObjectStore) -> dict[str, SmokeTest]:
-    """The smoke test of each model, from its folder or, where the catalog names an artifact, from the store.
-
-    Args:
-        catalog: The file catalog.yaml.
-        models: Digest by name, of the models asked for.
-        store: Where `cohost push` has put the smoke tests of its artifacts.
-
-    Raises:
-        InputError: The catalog or a smoke test is malformed.
-        StoreError: One is not in the store.
-    """
-    from cohost.catalog import load
-    from cohost.client import smoke
-
-    listed = {model.name: model for model in load(catalog).models} if models else {}
-    tests: dict[str, SmokeTest] = {}
-    for name, digest in models.items():
-        folder = listed[name].path if name in listed else None
-        if folder is not None:
-            tests[name] = smoke.load(folder / smoke.FILE)
-        else:
-            key = smoke_key(name, digest)
-            tests[name] = smoke.parse(store.get(key)[0], f"{store.url}/{key}")
-    return tests
+_DOING: Final = "asking the models their smoke tests"
 
 
 def verify(context: Context, transport: Transport, models: Mapping[str, str], tests: Mapping[str, SmokeTest]) -> None:
@@ -60,39 +33,45 @@ def verify(context: Context, transport: Transport, models: Mapping[str, str], te
 
     Raises:
         DeploymentError: A model failed; with every one that did and the server's own words.
-        OperationCancelled: The operation must end first.
+        OperationCancelled: The operation must end first. What has been asked already is not waited for.
     """
-    failures: dict[str, str] = {}
 
     def ask(name: str) -> str | None:
-        context.ensure_running("asking the models their smoke tests")
+        if context.stopped():
+            return "was not asked"
         timeout = min(_ANSWER_SECONDS, max(context.remaining(), 1.0))
         try:
             answer = transport.infer(target(name, models[name]), tests[name].inputs(), timeout=timeout)
-        except OperationCancelled:
-            raise
         except CohostError as error:
             return str(error)
         return tests[name].check(answer)
 
-    with ThreadPoolExecutor(_THREADS, thread_name_prefix="verify") as pool:
-        asked = {pool.submit(ask, name): name for name in sorted(models)}
-        try:
-            for count, future in enumerate(as_completed(asked), 1):
-                failure = future.result()
-                if failure is not None:
-                    failures[asked[future]] = failure
-                context.status(f"verified {count}/{len(asked)} models", last=count == len(asked))
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
+    pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="verify")
+    try:
+        failures = _gather(context, {pool.submit(ask, name): name for name in sorted(models)})
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
     if failures:
         raise DeploymentError(_summary(failures, len(models)))
+
+
+def _gather(context: Context, asked: Mapping[Future[str | None], str]) -> dict[str, str]:
+    """What each failed model said, by name."""
+    failures: dict[str, str] = {}
+    left = set(asked)
+    while left:
+        context.ensure_running(_DOING)
+        done, left = wait(left, timeout=_LOOK_SECONDS)
+        failures |= {asked[future]: words for future in done if (words := future.result()) is not None}
+        context.status(f"verified {len(asked) - len(left)}/{len(asked)} models", last=not left)
+    if failures:
+        context.ensure_running(_DOING)  # an answer that did not come in time is no fault of the model
+    return failures
 
 
 def _summary(failures: Mapping[str, str], asked: int) -> str:
     lines = [f"model {name}: {words}" for name, words in sorted(failures.items())[:_NAMED]]
     if len(failures) > _NAMED:
         lines.append(f"and {len(failures) - _NAMED} more")
-    head = f"{len(failures)} of {asked} models failed their smoke test on the live endpoint; the release before stays"
+    head = f"{len(failures)} of {asked} models failed their smoke test on the live endpoint; nothing is activated"
     return "\n".join([head, *lines])

@@ -228,6 +228,7 @@ def running(folder: Path) -> Iterator[Account]:
     account = Account(folder)
     try:
         with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(boto3, "DEFAULT_SESSION", None)  # it keeps the credentials of an account before
             for name in [name for name in os.environ if name.startswith("AWS_")]:
                 patch.delenv(name)
             for name, value in account.environment().items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import threading
@@ -13,7 +14,10 @@ from typing import Any
 import pytest
 
 from cohost import tokens
+from cohost.archive import pack
 from cohost.artifact import digest
+from cohost.folder import scan
+from cohost.publish import scratch_bytes
 from cohost.release import CURRENT_KEY, Release, archive_key, for_sagemaker
 from tests.unit import gated_s3
 from tests.unit.gated_s3 import REGION, S3
@@ -21,6 +25,7 @@ from tests.unit.plugin_process import Plugin, Refused, engine, plugin
 
 BUCKET = "artifacts-of-mine"
 STORE = f"s3://{BUCKET}/team"
+CATALOG = Path(__file__).resolve().parents[2] / "model_artifacts"
 MODELS = tuple(f"model-{index:02d}" for index in range(12))
 
 
@@ -317,3 +322,15 @@ def test_a_model_that_left_the_catalog_while_the_program_ran_is_named(artifacts:
     given["models"]["gone"] = "a" * 64
     with pytest.raises(Refused, match="gone: is no longer in the catalog"):
         artifacts.create(given)
+
+
+def test_room_is_reckoned_for_what_is_packed_at_once() -> None:
+    mb = 1 << 20
+    assert scratch_bytes([]) == 0
+    assert 80 * mb <= scratch_bytes([10 * mb] * 20) < 82 * mb
+    assert 1094 * mb <= scratch_bytes([1024 * mb, 300 * mb, *[10 * mb] * 20]) < 1100 * mb
+    for model in CATALOG.glob("*/config.pbtxt"):
+        packed = io.BytesIO()
+        pack(model.parent, model.parent.name, packed)
+        size = sum(file.size for file in scan(model.parent).artifact_files)
+        assert packed.tell() <= scratch_bytes([size])
