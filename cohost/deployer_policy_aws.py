@@ -95,6 +95,7 @@ _READ_BUCKET = [
     "s3:GetLifecycleConfiguration",
     "s3:GetReplicationConfiguration",
     "s3:ListBucket",
+    "s3:ListBucketMultipartUploads",
     "s3:ListTagsForResource",
 ]
 

@@ -42,10 +42,12 @@ def deploy(settings: AwsSettings, digests: Mapping[str, str]) -> None:
         ArtifactStoreArgs(stack=stack, encryption=settings.encryption, force_destroy=settings.force_destroy),
     )
     artifacts = store.publish(settings.catalog, digests)
-    guard = _alarms("rollback", stack, settings, rollback(settings.rollback))
+    guard = _alarms(stack, settings, rollback(settings.rollback))
     role = ExecutionRole(
         "serving",
-        ExecutionRoleArgs(stack=stack, reads=store, image_uri=settings.image_uri, watches=guard, vpc=settings.vpc),
+        ExecutionRoleArgs(
+            stack=stack, reads=store, image_uri=settings.image_uri, watches=guard.names, vpc=settings.vpc
+        ),
     )
     endpoint = MultiModelEndpoint(
         "shared",
@@ -64,7 +66,8 @@ def deploy(settings: AwsSettings, digests: Mapping[str, str]) -> None:
         ),
     )
     release = endpoint.activate(settings.catalog, digests, gpu=settings.verify.gpu)
-    _alarms("operations", stack, settings, operations(settings.alarms))
+    watch = _alarms(stack, settings, operations(settings.alarms))
+    Alarms("operations", watch, pulumi.ResourceOptions(depends_on=[endpoint]))
     caller = CallerPolicy(
         "caller", CallerPolicyArgs(stack=stack, store=store, target_models=settings.caller.target_models)
     )
@@ -79,9 +82,9 @@ def deploy(settings: AwsSettings, digests: Mapping[str, str]) -> None:
     pulumi.export("deployerPolicyArns", deployer.arns)
 
 
-def _alarms(name: str, stack: Stack, settings: AwsSettings, alarms: Sequence[Alarm]) -> Alarms:
+def _alarms(stack: Stack, settings: AwsSettings, alarms: Sequence[Alarm]) -> AlarmsArgs:
     variant, notify = settings.variant.name, settings.alarms.notify
-    return Alarms(name, AlarmsArgs(stack=stack, variant_name=variant, alarms=alarms, notify=notify))
+    return AlarmsArgs(stack=stack, variant_name=variant, alarms=alarms, notify=notify)
 
 
 def _warn(settings: AwsSettings) -> None:

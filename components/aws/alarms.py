@@ -139,6 +139,11 @@ class AlarmsArgs:
     alarms: Sequence[Alarm]
     notify: Sequence[str] = ()
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The alarms' names: fixed ones, since the endpoint's rollback settings hold them while it lives."""
+        return tuple(f"{self.stack.endpoint_name}-{alarm.name}" for alarm in self.alarms)
+
     def faults(self) -> list[Fault]:
         """Returns what is wrong with the arguments."""
         found = list(aws_rules.notify(self.notify, self.stack.region, key="notify"))
@@ -155,29 +160,27 @@ class AlarmsArgs:
 class Alarms(pulumi.ComponentResource):
     """Alarms on one endpoint.
 
-    Attributes:
-        names: Their names, known beforehand.
+    Declare them after the endpoint's name is known to be this stack's: CloudWatch takes an alarm of a name that is in
+    use for a new version of it, whoever made the first.
     """
 
-    names: tuple[str, ...]
-
     def __init__(self, name: str, args: AlarmsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        """Declares the alarms.
+        """Declares the alarms; what `opts` makes them depend on, each of them depends on.
 
         Raises:
             InputPropertiesError: With everything wrong in the arguments.
         """
         refuse(name, args.faults())
         super().__init__(tokens.AWS_ALARMS, name, None, opts)
-        self.names = tuple(f"{args.stack.endpoint_name}-{alarm.name}" for alarm in args.alarms)
-        for alarm, alarm_name in zip(args.alarms, self.names, strict=True):
-            self._declare(alarm, alarm_name, args)
-        self.register_outputs({"names": list(self.names)})
+        # Children do not inherit it from a component.
+        after = opts.depends_on if opts else None
+        for alarm, alarm_name in zip(args.alarms, args.names, strict=True):
+            self._declare(alarm, alarm_name, args, pulumi.ResourceOptions(parent=self, depends_on=after))
+        self.register_outputs({"names": list(args.names)})
 
-    def _declare(self, alarm: Alarm, alarm_name: str, args: AlarmsArgs) -> None:
+    def _declare(self, alarm: Alarm, alarm_name: str, args: AlarmsArgs, opts: pulumi.ResourceOptions) -> None:
         aws.cloudwatch.MetricAlarm(
             alarm.name,
-            # A fixed name: the endpoint's rollback settings hold it and cannot change while it lives.
             name=alarm_name,
             alarm_description=alarm.description,
             namespace=_NAMESPACE,
@@ -195,5 +198,5 @@ class Alarms(pulumi.ComponentResource):
             ok_actions=list(args.notify),
             tags=args.stack.tags,
             # Only another name replaces an alarm, and until the old endpoint is gone it needs the old one.
-            opts=pulumi.ResourceOptions(parent=self, delete_before_replace=False),
+            opts=pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(delete_before_replace=False)),
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pulumi
@@ -9,7 +10,6 @@ import pulumi_aws as aws
 
 from cohost import aws_rules, policies_aws, tokens
 from cohost.policies_aws import Vpc
-from components.aws.alarms import Alarms
 from components.aws.artifact_store import ArtifactStore
 from components.aws.stack import Stack
 from components.names import Fault, refuse
@@ -23,14 +23,14 @@ class ExecutionRoleArgs:
         stack: Whose it is.
         reads: The store whose artifacts it may read.
         image_uri: The serving image, which it may pull.
-        watches: The alarms that take an update back, which SageMaker reads by this role.
+        watches: Names of the alarms that take an update back, which SageMaker reads by this role.
         vpc: The VPC's subnets and security groups; None outside a VPC.
     """
 
     stack: Stack
     reads: ArtifactStore
     image_uri: str
-    watches: Alarms
+    watches: Sequence[str]
     vpc: Vpc | None = None
 
     def faults(self) -> list[Fault]:
@@ -77,7 +77,7 @@ class ExecutionRole(pulumi.ComponentResource):
                         key_arn=values[2],
                         endpoint=stack.endpoint_name,
                         image_uri=args.image_uri,
-                        alarms=args.watches.names,
+                        alarms=args.watches,
                         vpc=args.vpc,
                     )
                 )

@@ -12,7 +12,7 @@ import pulumi_aws as aws
 from cohost import aws_rules, tokens
 from cohost.aws_settings import Network, Rollback, Variant
 from cohost.resources import ArtifactSet, EndpointName, SageMakerActiveRelease
-from components.aws.alarms import Alarms
+from components.aws.alarms import Alarms, AlarmsArgs
 from components.aws.artifact_store import ArtifactStore
 from components.aws.execution_role import ExecutionRole
 from components.aws.stack import Stack
@@ -44,7 +44,7 @@ class MultiModelEndpointArgs:
         role: What the containers run as.
         image_uri: The serving image.
         ami: The inference AMI, which decides the GPU driver.
-        rollback_alarms: The alarms that take an update back, made before the endpoint; may be none.
+        rollback_alarms: The alarms that take an update back; may be none.
         variant: The fleet.
         network: VPC and isolation.
         rollback: How long the alarms are watched.
@@ -57,7 +57,7 @@ class MultiModelEndpointArgs:
     role: ExecutionRole
     image_uri: str
     ami: str
-    rollback_alarms: Alarms
+    rollback_alarms: AlarmsArgs
     variant: Variant = field(default_factory=Variant)
     network: Network = field(default_factory=Network)
     rollback: Rollback = field(default_factory=Rollback)
@@ -70,6 +70,7 @@ class MultiModelEndpointArgs:
             *aws_rules.network(self.network),
             *aws_rules.ami(self.ami, key="ami"),
             *aws_rules.retention(self.log_retention_days),
+            *((f"rollbackAlarms.{path}", reason) for path, reason in self.rollback_alarms.faults()),
         ]
 
 
@@ -95,8 +96,8 @@ class MultiModelEndpoint(pulumi.ComponentResource):
         refuse(name, args.faults())
         super().__init__(tokens.AWS_MULTI_MODEL_ENDPOINT, name, None, opts)
         self._name, self._args, self._stack = name, args, args.stack
-        model = self._model()
-        self._config = self._configuration(model)
+        self._config = self._configuration(self._model())
+        self._endpoint_name = self._free_name()
         self.name = self._endpoint().name
         self._scaling()
         self.register_outputs({"name": self.name})
@@ -185,11 +186,12 @@ class MultiModelEndpoint(pulumi.ComponentResource):
             retention_in_days=self._args.log_retention_days,
             tags=self._stack.tags,
             # Only another name replaces it, and until the old endpoint is gone it writes to the old one.
-            opts=pulumi.ResourceOptions(parent=self, delete_before_replace=False),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[self._endpoint_name], delete_before_replace=False),
         )
 
-    def _endpoint_name(self) -> EndpointName:
-        stack, variant, alarms = self._stack, self._args.variant, self._args.rollback_alarms
+    def _free_name(self) -> EndpointName:
+        """Before all else that is called by the endpoint's name, so that nothing of somebody else's is touched."""
+        stack, variant = self._stack, self._args.variant
         return EndpointName(
             self._name,
             region=stack.region,
@@ -197,22 +199,29 @@ class MultiModelEndpoint(pulumi.ComponentResource):
             instance_type=variant.instance_type,
             instance_count=variant.min_instances,
             endpoint_config=self._config.name,
-            rollback_alarms=list(alarms.names),
+            rollback_alarms=list(self._args.rollback_alarms.names),
             owner=stack.owner,
-            # After all that a first endpoint needs: on destroy, a failed one that only this resource knows goes before.
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[self._log_group(), alarms]),
+            # It depends on the configuration: on destroy, a failed endpoint that only this resource knows goes before.
+            opts=pulumi.ResourceOptions(parent=self),
         )
 
     def _endpoint(self) -> aws.sagemaker.Endpoint:
+        child = pulumi.ResourceOptions(parent=self, depends_on=[self._endpoint_name])
+        guard = Alarms("rollback", self._args.rollback_alarms, child)
         return aws.sagemaker.Endpoint(
             self._stack.physical(self._name),
-            name=self._endpoint_name().name,
+            name=self._endpoint_name.name,
             endpoint_config_name=self._config.name,
             deployment_config=self._deployment(),
             tags=self._stack.tags,
             # A live endpoint is never deleted to make room: under another name the new one comes first, and under the
             # same name SageMaker refuses it.
-            opts=pulumi.ResourceOptions(parent=self, protect=self._stack.production, delete_before_replace=False),
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                depends_on=[self._log_group(), guard],
+                protect=self._stack.production,
+                delete_before_replace=False,
+            ),
         )
 
     def _deployment(self) -> aws.sagemaker.EndpointDeploymentConfigArgsDict:

@@ -40,16 +40,17 @@ def stack(**changes: Any) -> Stack:
     return Stack.current(AwsSettings.model_validate(values))
 
 
-def alarms(here: Stack, *wanted: Alarm, name: str = "alarms", notify: tuple[str, ...] = ()) -> Alarms:
-    return Alarms(name, AlarmsArgs(stack=here, variant_name="main", alarms=wanted, notify=notify))
+def alarms(here: Stack, *wanted: Alarm, notify: tuple[str, ...] = ()) -> Alarms:
+    return Alarms("alarms", AlarmsArgs(stack=here, variant_name="main", alarms=wanted, notify=notify))
 
 
 def role(here: Stack, store: ArtifactStore, image: str = IMAGE) -> ExecutionRole:
-    return ExecutionRole("role", ExecutionRoleArgs(stack=here, reads=store, image_uri=image, watches=alarms(here)))
+    return ExecutionRole("role", ExecutionRoleArgs(stack=here, reads=store, image_uri=image, watches=()))
 
 
 def endpoint(here: Stack, store: ArtifactStore, serving: ExecutionRole, **changes: Any) -> MultiModelEndpoint:
-    args: dict[str, Any] = {"image_uri": IMAGE, "ami": fleet.amis()[0], **changes}
+    none = AlarmsArgs(stack=here, variant_name="main", alarms=())
+    args: dict[str, Any] = {"image_uri": IMAGE, "ami": fleet.amis()[0], "rollback_alarms": none, **changes}
     return MultiModelEndpoint(
         "endpoint",
         MultiModelEndpointArgs(
@@ -57,7 +58,6 @@ def endpoint(here: Stack, store: ArtifactStore, serving: ExecutionRole, **change
             store=store,
             artifacts=store.publish("catalog.yaml", {"digits": "0" * 64}),
             role=serving,
-            rollback_alarms=alarms(here, name="guard"),
             **args,
         ),
     )
@@ -172,7 +172,7 @@ def test_every_resource_of_a_component_is_its_child() -> None:
     components = {resource.name for resource in found.resources.values() if not resource.custom} - {
         "shared-endpoint-dev"
     }
-    assert components == {"store", "alarms", "role", "guard", "endpoint", "caller", "deployer"}
+    assert components == {"store", "role", "rollback", "endpoint", "caller", "deployer"}
     assert {resource.parent for resource in found.custom} <= components
 
 

@@ -121,6 +121,7 @@ RENAMED = {
     "s3:GetLifecycleConfiguration": "GetBucketLifecycleConfiguration",
     "s3:GetReplicationConfiguration": "GetBucketReplication",
     "s3:ListBucket": "ListObjectsV2",
+    "s3:ListBucketMultipartUploads": "ListMultipartUploads",
     "s3:ListMultipartUploadParts": "ListParts",
 }
 SERVICES = {"servicequotas": "service-quotas"}

@@ -111,10 +111,22 @@ def test_the_model_comes_after_the_artifacts_and_after_what_its_role_may_do(defa
 def test_on_destroy_a_failed_endpoint_goes_before_all_that_sagemaker_needs_to_delete_it(default: Recording) -> None:
     """A failed first endpoint is in no state; EndpointName deletes it, so everything else must still be there."""
     name = default.one(tokens.SAGEMAKER_ENDPOINT_NAME)
-    needed = [default.one(type_) for type_ in (CONFIGURATION, MODEL, ROLE, ROLE_POLICY, LOG_GROUP, BUCKET, KEY)]
-    needed.append(default.one(ALARM, "rollback-5xx"))
+    needed = [default.one(type_) for type_ in (CONFIGURATION, MODEL, ROLE, ROLE_POLICY, BUCKET, KEY)]
     assert {resource.urn for resource in needed} <= default.after(name)
     assert name.urn in default.after(default.one(ENDPOINT))
+
+
+def test_what_is_called_by_the_endpoints_name_comes_after_that_name_is_known_to_be_this_stacks(
+    default: Recording,
+) -> None:
+    """CloudWatch would take another stack's alarm of the same name for an older version of this one."""
+    name = default.one(tokens.SAGEMAKER_ENDPOINT_NAME)
+    alarms = default.of(ALARM)
+    assert len(alarms) == 6
+    for resource in (*alarms, default.one(LOG_GROUP)):
+        assert name.urn in default.after(resource)
+    rollback = default.one(ALARM, "rollback-5xx")
+    assert {rollback.urn, default.one(LOG_GROUP).urn} <= default.after(default.one(ENDPOINT))
 
 
 def test_the_endpoint_takes_its_name_from_the_right_to_use_it(default: Recording) -> None:
