@@ -1,11 +1,13 @@
-"""Where a SageMaker runtime is and how requests to it are signed, by botocore's own rules."""
+"""Where a SageMaker runtime is, by botocore's own rules, and with whose credentials requests to it are signed."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 from cohost.client.errors import AccessDenied, PredictionError
+from cohost.client.sigv4 import Signer
 
 
 class AwsRuntime:
@@ -45,7 +47,7 @@ class AwsRuntime:
             raise PredictionError(f"AWS configuration: {error}") from error
         self.url: str = client.meta.endpoint_url.rstrip("/")
         self.ca_bundle: str | None = session.get_config_variable("ca_bundle")
-        self._region: str = client.meta.region_name
+        self._signer = Signer("sagemaker", client.meta.region_name, urlsplit(self.url).netloc)
         self._credentials = credentials or session.get_credentials()
 
     def sign(self, method: str, path: str, body: bytes, headers: Mapping[str, str]) -> dict[str, str]:
@@ -54,16 +56,12 @@ class AwsRuntime:
         Raises:
             AccessDenied: There are no credentials, or they cannot be refreshed.
         """
-        from botocore.auth import SigV4Auth
-        from botocore.awsrequest import AWSRequest
         from botocore.exceptions import BotoCoreError, ClientError
 
         if self._credentials is None:
             raise AccessDenied("no AWS credentials in the environment, the configuration files or the instance")
-        request: Any = AWSRequest(method, self.url + path, headers=dict(headers), data=body)
         try:
             frozen = self._credentials.get_frozen_credentials()
-            SigV4Auth(frozen, "sagemaker", self._region).add_auth(request)
         except (BotoCoreError, ClientError) as error:  # a refresh is a call of its own (STS, SSO)
             raise AccessDenied(f"AWS credentials: {error}") from error
-        return dict(request.headers.items())
+        return self._signer.sign(method, path, body, headers, frozen.access_key, frozen.secret_key, frozen.token)

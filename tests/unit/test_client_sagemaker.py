@@ -84,10 +84,13 @@ def test_a_json_answer_is_read_too(server: Server, transport: SageMakerTransport
     assert transport.infer(TARGET, X)["y"].tolist() == [b"a", "é".encode()]
 
 
+@pytest.mark.parametrize("token", ["", "of/a+session=="])
 def test_every_request_carries_the_signature_that_botocore_computes(
-    server: Server, transport: SageMakerTransport
+    server: Server, monkeypatch: pytest.MonkeyPatch, token: str
 ) -> None:
-    transport.infer(TARGET, X)
+    if token:
+        monkeypatch.setenv("AWS_SESSION_TOKEN", token)
+    SageMakerTransport("shared-endpoint-dev", "eu-central-1").infer(TARGET, X)
     (sent,) = server.requests
     authorization = sent.headers["Authorization"]
     signed = authorization.partition("SignedHeaders=")[2].partition(",")[0].split(";")
