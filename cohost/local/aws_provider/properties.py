@@ -69,6 +69,8 @@ def _describe(token: str) -> dict[str, Any]:
     _, place, name = token.split(":")
     service, _, module = place.partition("/")
     snake = re.sub(r"(?<!^)(?=[A-Z])", "_", module).lower()
+    # pulumi_aws loads its services lazily, and one whose part is imported before itself never gets whole.
+    kind = getattr(importlib.import_module(f"pulumi_aws.{service}"), name)
     package = importlib.import_module(f"pulumi_aws.{service}.{snake}")
     from pulumi._types import resource_types
 
@@ -76,7 +78,7 @@ def _describe(token: str) -> dict[str, Any]:
     arguments = getattr(package, f"{name}InitArgs", None) or getattr(package, f"{name}Args")
     return {
         "inputs": _inside(arguments, ()),
-        "outputs": sorted(resource_types(getattr(package, name))),
+        "outputs": sorted(resource_types(kind)),
     }
 
 
