@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 from importlib import resources
 from typing import Any
 
 import jsonschema
 import pytest
 
-from tests.local.project import Done, Project
+from tests.local.project import CHECKOUT, Done, Project
 
 SCHEMAS = resources.files("cohost").joinpath("schemas")
 
@@ -70,6 +71,7 @@ def test_every_command_prints_one_document_that_keeps_its_schema(small_project: 
 def test_bad_input_ends_with_exit_code_2_and_names_what_is_wrong(
     small_project: Project, arguments: tuple[str, ...], words: str
 ) -> None:
+    shutil.copy(CHECKOUT / "Pulumi.gcp.yaml", small_project.root)
     document = holds(small_project.cohost(*arguments, "--json"), "error", code=2)
     assert any(words in f"{item['file']}: {item['key']}: {item['message']}" for item in document["problems"])
     plain = small_project.cohost(*arguments)
