@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final, NoReturn
+from typing import Final, NoReturn
 
 import yaml
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from cohost.local import emulators, scratch  # noqa: E402
+from cohost.cli import result  # noqa: E402
+from cohost.cli.display import progress  # noqa: E402
+from cohost.client import Predictor, smoke  # noqa: E402
+from cohost.engine import Operation  # noqa: E402
+from cohost.local import emulators, scratch, session  # noqa: E402
 from cohost.local.large_model import make_large_model  # noqa: E402
 
 PROJECT: Final = ROOT / ".cohost" / "demo"
@@ -27,8 +29,8 @@ STACK: Final = "aws"
 CHANGED: Final = "iris"
 LARGE: Final = "embeddings"
 LARGE_MIB: Final = 32
-# Room for five of the eight models, so that one has to make way for another.
-MEMORY: Final = "ml.g5.xlarge=420MiB"
+# Room for the eight models of the catalog, and not for a ninth artifact.
+MEMORY: Final = "ml.g5.xlarge=560MiB"
 
 
 class Failed(Exception):
@@ -71,17 +73,22 @@ def walk_through() -> None:
     run("local", "limit", "--memory", MEMORY)
     run("local", "up", STACK)
     say("Call every model with real input; what it answers stands beside the truth")
-    call_every_model()
-    say("The endpoint's memory holds five models: one called long ago has made way, and comes back when called")
-    run("local", "models", STACK)
-    say(f"Train {CHANGED} again with other settings, and look what `up` would do")
-    before = active()[CHANGED]
-    retrain()
-    preview_names_one_model()
-    say("One upload, a smoke test on the live endpoint, and the new version is active; the endpoint was not touched")
-    run("local", "up", STACK)
-    say("Old and new version answer side by side")
-    old_and_new(before, active()[CHANGED])
+    stack = session.open_stack(PROJECT, STACK)
+    os.environ.update(session.environment(stack))
+    outputs, _ = session.outputs(stack)
+    with Predictor.from_outputs(outputs, interval=1) as predictor:
+        before = predictor.models()[CHANGED]
+        call_every_model(predictor)
+        say(f"Train {CHANGED} again with other settings, and look what `up` would do")
+        retrain()
+        preview_names_one_model(stack)
+        say("One upload, a smoke test on the live endpoint, and the new version is active; the endpoint stays as it is")
+        run("local", "up", STACK)
+        say("Both versions answer, old and new")
+        old_and_new(predictor, before)
+        say("The endpoint had room for eight: the model called the longest ago made way, until it is called again")
+        run("local", "models", STACK)
+        call(predictor, sorted(predictor.models())[0])
     say("Remove everything")
     run("local", "destroy", STACK)
     nothing_left()
@@ -105,20 +112,6 @@ def run(*arguments: str) -> None:
         fail(f"cohost {' '.join(arguments)} ended with exit code {code}")
 
 
-def ask(*arguments: str) -> Any:
-    """Returns the JSON document of a `cohost` command.
-
-    Raises:
-        Failed: It failed.
-    """
-    done = subprocess.run(
-        command(*arguments, "--json"), cwd=PROJECT, env=environment(), capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        fail(f"cohost {' '.join(arguments)}: {done.stderr}")
-    return json.loads(done.stdout)
-
-
 def command(*arguments: str) -> list[str]:
     """The command line of a `cohost` command."""
     return [sys.executable, "-m", "cohost.cli", *arguments]
@@ -138,28 +131,28 @@ def fail(message: str) -> NoReturn:
     raise Failed(message)
 
 
-def active() -> dict[str, str]:
-    """The digest of each model of the active release."""
-    return {entry["model"]: entry["artifact"] for entry in ask("local", "models", STACK)}
+def call_every_model(predictor: Predictor) -> None:
+    """Asks each model its smoke test through the client."""
+    for name in sorted(predictor.models()):
+        call(predictor, name)
 
 
-def call_every_model() -> None:
-    """Asks each model its smoke test through the client; prints a few rows beside the truth."""
-    from cohost.client import Predictor, smoke
+def call(predictor: Predictor, name: str) -> None:
+    """Asks one model; prints a few rows of its answer beside the truth.
 
-    os.environ.update(ask("local", "env", STACK))
-    with Predictor.from_outputs(ask("local", "output", STACK)) as predictor:
-        for name in sorted(predictor.models()):
-            test = smoke.load(PROJECT / "model_artifacts" / name / smoke.FILE)
-            begin = time.perf_counter()
-            outputs = predictor.infer(name, test.inputs())
-            took = (time.perf_counter() - begin) * 1000
-            difference = test.check(outputs)
-            if difference:
-                fail(f"{name}: {difference}")
-            pairs = test.beside_truth(outputs)
-            shown = ", ".join(f"{answer} ({truth})" for answer, truth in pairs) or "the vectors asked for"
-            print(f"  {name:14} {took:7.1f} ms  answer (truth): {shown}", flush=True)
+    Raises:
+        Failed: It answers something else than its smoke test expects.
+    """
+    test = smoke.load(PROJECT / "model_artifacts" / name / smoke.FILE)
+    begin = time.perf_counter()
+    outputs = predictor.infer(name, test.inputs())
+    took = (time.perf_counter() - begin) * 1000
+    difference = test.check(outputs)
+    if difference:
+        fail(f"{name}: {difference}")
+    pairs = test.beside_truth(outputs)
+    shown = ", ".join(f"{answer} ({truth})" for answer, truth in pairs) or "the vectors asked for"
+    print(f"  {name:14} {took:7.1f} ms  answer (truth): {shown}", flush=True)
 
 
 def retrain() -> None:
@@ -176,37 +169,50 @@ def retrain() -> None:
     folder.write(trained, PROJECT / "model_artifacts" / CHANGED)
 
 
-def preview_names_one_model() -> None:
+def preview_names_one_model(stack: session.LocalStack) -> None:
     """Shows the preview, and checks that it names the changed model and no other.
 
     Raises:
         Failed: It names another.
     """
-    run("local", "preview", STACK)
-    paths = {path for change in ask("local", "preview", STACK)["changes"] for path in change["diff"]}
-    models = {path for path in paths if path.startswith("models[")}
-    if models != {f'models["{CHANGED}"]'}:
-        fail(f"the preview names {sorted(models)}")
+    print(f"$ cohost local preview {STACK}", flush=True)
+    with progress(preview=True) as on_event:
+        done = session.run(stack, Operation.PREVIEW, on_event=on_event)
+    print(result.text(done), flush=True)
+    models = {path for change in done.changes for path in change.diff if path.startswith("models[")}
+    if done.error or models != {f'models["{CHANGED}"]'}:
+        fail(done.error or f"the preview names {sorted(models)}")
 
 
-def old_and_new(old: str, new: str) -> None:
-    """Calls one model at two versions.
+def old_and_new(predictor: Predictor, old: str) -> None:
+    """Calls one model at the version before and at the active one.
 
     Raises:
         Failed: Both give the same.
     """
-    from cohost.client import Predictor, smoke
-
+    new = wait_for_another(predictor, old)
     test = smoke.load(PROJECT / "model_artifacts" / CHANGED / smoke.FILE)
-    answers: dict[str, Mapping[str, Any]] = {}
-    with Predictor.from_outputs(ask("local", "output", STACK)) as predictor:
-        for version in (old, new):
-            answers[version] = predictor.infer(CHANGED, test.inputs(), version=version)
-    for name, version in (("old", old), ("new", new)):
-        first = "  ".join(f"{value:.3f}" for value in answers[version]["probabilities"][0])
+    answers = [predictor.infer(CHANGED, test.inputs(), version=version) for version in (old, new)]
+    for name, version, answer in zip(("old", "new"), (old, new), answers, strict=True):
+        first = "  ".join(f"{value:.3f}" for value in answer["probabilities"][0])
         print(f"  {name} version {version[:12]}: probabilities of the first flower {first}", flush=True)
-    if answers[old]["probabilities"].tolist() == answers[new]["probabilities"].tolist():
+    if answers[0]["probabilities"].tolist() == answers[1]["probabilities"].tolist():
         fail("both versions answer the same")
+
+
+def wait_for_another(predictor: Predictor, old: str) -> str:
+    """The version that callers get, once the predictor has seen the new release by itself.
+
+    Raises:
+        Failed: It never did.
+    """
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        active = predictor.models()[CHANGED]
+        if active != old:
+            return active
+        time.sleep(0.2)
+    fail("the client never saw the new release")
 
 
 def nothing_left() -> None:

@@ -61,7 +61,7 @@ class AwsRuntime:
         if self._credentials is None:
             raise AccessDenied("no AWS credentials in the environment, the configuration files or the instance")
         try:
-            frozen = self._credentials.get_frozen_credentials()
+            frozen: Any = self._credentials.get_frozen_credentials()
         except (BotoCoreError, ClientError) as error:  # a refresh is a call of its own (STS, SSO)
             raise AccessDenied(f"AWS credentials: {error}") from error
         return self._signer.sign(method, path, body, headers, frozen.access_key, frozen.secret_key, frozen.token)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import struct
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Final
 
 import numpy as np
@@ -39,6 +40,7 @@ BF16: Final = "BF16"
 DATATYPES: Final = frozenset({*_DTYPES, BYTES, BF16})
 
 _LENGTH: Final = struct.Struct("<I")
+_SMALL_HEADER: Final = 2048
 
 
 def datatype(name: str, array: NDArray[Any]) -> str:
@@ -74,11 +76,20 @@ def encode(inputs: Arrays) -> tuple[bytes, int]:
             chunk = _pack_bytes(name, array)
         else:
             chunk = np.ascontiguousarray(array, _DTYPES[kind]).tobytes()
-        parameters = {"binary_data_size": len(chunk)}
-        tensors.append({"name": name, "shape": array.shape, "datatype": kind, "parameters": parameters})
+        tensors.append((name, array.shape, kind, len(chunk)))
         chunks.append(chunk)
-    header = json.dumps({"inputs": tensors, "parameters": {"binary_data_output": True}}).encode()
+    header = _request_header(tuple(tensors))
     return b"".join((header, *chunks)), len(header)
+
+
+@lru_cache(maxsize=256)
+def _request_header(tensors: tuple[tuple[str, tuple[int, ...], str, int], ...]) -> bytes:
+    """The JSON header of a request; callers mostly send the same shapes again and again."""
+    inputs = [
+        {"name": name, "shape": shape, "datatype": kind, "parameters": {"binary_data_size": size}}
+        for name, shape, kind, size in tensors
+    ]
+    return json.dumps({"inputs": inputs, "parameters": {"binary_data_output": True}}).encode()
 
 
 def decode(body: bytes, header_size: int | None) -> dict[str, NDArray[Any]]:
@@ -94,7 +105,8 @@ def decode(body: bytes, header_size: int | None) -> dict[str, NDArray[Any]]:
     try:
         offset = len(body) if header_size is None else header_size
         outputs = {}
-        for tensor in json.loads(body[:offset])["outputs"]:
+        header = body[:offset]
+        for tensor in (_small_header(header) if offset <= _SMALL_HEADER else json.loads(header))["outputs"]:
             size = tensor.get("parameters", {}).get("binary_data_size")
             if size is None:
                 outputs[tensor["name"]] = from_json(tensor["datatype"], tensor["shape"], tensor["data"])
@@ -105,6 +117,12 @@ def decode(body: bytes, header_size: int | None) -> dict[str, NDArray[Any]]:
         return outputs
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, struct.error) as error:
         raise ServerError(f"not a response of the V2 protocol: {error!r}: {body[:200]!r}") from error
+
+
+@lru_cache(maxsize=256)
+def _small_header(header: bytes) -> Mapping[str, Any]:
+    """A parsed header, not to be changed: a model answers the same shapes with the same header."""
+    return json.loads(header)
 
 
 def from_json(kind: str, shape: Sequence[int], data: Iterable[Any]) -> NDArray[Any]:

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,6 @@ from typing import Any
 import pytest
 
 from tests.local.project import CHECKOUT, Project, change_model, scratch_project
-
-Calls = dict[str, list[dict[str, Any]]]
 
 CALLS = Path(__file__).with_name("life_cycle_calls.json")
 HOOK = Path(__file__).with_name("calls")
@@ -34,8 +33,14 @@ CHANCE = re.compile(
 )
 
 
-def life_cycle(folder: Path, engine: str) -> Calls:
-    """Up, no change, one model, one instance type, failed update, destroy; the calls of each, in a scratch project."""
+@dataclass(frozen=True)
+class Step:
+    calls: list[dict[str, Any]]
+    document: dict[str, Any]
+
+
+def life_cycle(folder: Path, engine: str) -> dict[str, Step]:
+    """Up, no change, one model, one instance type, failed update, destroy, in a scratch project."""
     project = scratch_project(folder / "project", models=("digits", "iris"))
     log = folder / "calls.jsonl"
     with pytest.MonkeyPatch.context() as patch:
@@ -47,24 +52,24 @@ def life_cycle(folder: Path, engine: str) -> Calls:
             project.cohost("local", "stop")
 
 
-def _steps(project: Project, engine: str, log: Path) -> Iterator[tuple[str, list[dict[str, Any]]]]:
-    def calls(operation: str, *, code: int = 0) -> list[dict[str, Any]]:
+def _steps(project: Project, engine: str, log: Path) -> Iterator[tuple[str, Step]]:
+    def step(operation: str, *, code: int = 0) -> Step:
         log.write_text("")
         done = project.cohost("local", operation, "aws", "--engine", engine, "--json", timeout=900)
         assert done.code == code, done.err
-        return [json.loads(line) for line in log.read_text().splitlines()]
+        return Step([json.loads(line) for line in log.read_text().splitlines()], done.json())
 
-    yield "up", calls("up")
-    yield "no change", calls("up")
+    yield "up", step("up")
+    yield "no change", step("up")
     change_model(project, "iris")
-    yield "one model", calls("up")
+    yield "one model", step("up")
     project.configure({"shared-endpoint:variant": {"instanceType": OTHER_TYPE}})
-    yield "one instance type", calls("up")
+    yield "one instance type", step("up")
     limited = project.cohost("local", "limit", "--capacity", f"{ABSENT_TYPE}=0")
     assert limited.code == 0, limited.err
     project.configure({"shared-endpoint:variant": {"instanceType": ABSENT_TYPE}})
-    yield "failed update", calls("up", code=1)
-    yield "destroy", calls("destroy")
+    yield "failed update", step("up", code=1)
+    yield "destroy", step("destroy")
 
 
 def by_resource(calls: Iterable[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:
@@ -106,12 +111,12 @@ def _word(call: Mapping[str, Any]) -> str:
 def main() -> None:
     version = subprocess.run(["pulumi", "version"], capture_output=True, text=True, check=True).stdout
     with tempfile.TemporaryDirectory(prefix="calls-") as temporary:
-        calls = life_cycle(Path(temporary), "pulumi")
+        steps = life_cycle(Path(temporary), "pulumi")
     recording = {
         "engine": f"pulumi {version.strip().removeprefix('v')}",
         "sdk": f"pulumi (Python) {importlib.metadata.version('pulumi')}",
         "recorded": date.today().isoformat(),
-        "steps": {name: brief(of_step) for name, of_step in calls.items()},
+        "steps": {name: brief(step.calls) for name, step in steps.items()},
     }
     CALLS.write_text(json.dumps(recording, indent=1) + "\n")
     print(f"recorded in {CALLS.relative_to(CHECKOUT)}")
