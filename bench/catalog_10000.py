@@ -24,10 +24,11 @@ def preview(catalog: Path) -> None:
     begin = time.perf_counter()
     from cohost import artifact
     from cohost import catalog as catalogs
+    from cohost.validation import validate
 
     cache = artifact.DigestCache.of_project(catalog.parent)
     models = catalogs.load(catalog)
-    assert catalogs.validate(models, max_bytes=10**11, cache=cache) == []
+    assert validate(models, max_bytes=10**11, cache=cache) == []
     found = artifact.digests(models, cache=cache)
     print(json.dumps({"seconds": time.perf_counter() - begin, "mib": report.peak_mib(), "models": len(found)}))
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from cohost import catalog_yaml
 from cohost.errors import InputError, Problem
@@ -15,9 +15,6 @@ from cohost.folder import shown
 from cohost.manifest import is_digest
 from cohost.modelconfig import Signature, TensorSpec, signature
 from cohost.words import did_you_mean, shortened
-
-if TYPE_CHECKING:
-    from cohost.digest_cache import DigestCache
 
 __all__ = [
     "Catalog",
@@ -29,7 +26,6 @@ __all__ = [
     "name_fault",
     "parse",
     "signature",
-    "validate",
 ]
 
 # What fits all of: a Vertex AI model id (at most 63 of [a-z0-9_-], the first a letter; reference of
@@ -104,22 +100,6 @@ def parse(data: bytes, path: Path, *, may_be_empty: bool = False) -> Catalog:
     if reader.problems:
         raise InputError(reader.problems)
     return Catalog(path, tuple(sorted(models, key=lambda model: model.name)))
-
-
-def validate(catalog: Catalog, *, max_bytes: int | None = None, cache: DigestCache | None = None) -> list[Problem]:
-    """Everything that `load` does not look at: the content of the folders.
-
-    Args:
-        catalog: As loaded.
-        max_bytes: The largest model that fits (an endpoint's disk); None = any.
-        cache: Where to note folders found good, so that unchanged ones are not read again.
-
-    Returns:
-        Every problem, sorted; empty when the catalog is good.
-    """
-    from cohost.validation import validate_folders  # it stands above this module
-
-    return validate_folders(catalog, max_bytes=max_bytes, cache=cache)
 
 
 def name_fault(name: str) -> str | None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
-from cohost import aws_rules, catalog, fleet, tokens
+from cohost import aws_rules, catalog, fleet, tokens, validation
 from cohost.aws_settings import AwsSettings
 from cohost.catalog import Catalog
 from cohost.errors import InputError, Problem
@@ -59,7 +59,7 @@ def parse(config: Mapping[str, str], *, stack: str) -> AwsSettings:
 def preflight(settings: AwsSettings, models: Catalog, *, cache: DigestCache | None = None) -> list[Problem]:
     """Returns everything wrong with a catalog on this fleet: the models, and their size on its disk."""
     instance = fleet.instance_type(settings.variant.instance_type)
-    return catalog.validate(models, max_bytes=instance.max_model_bytes if instance else None, cache=cache)
+    return validation.validate(models, max_bytes=instance.max_model_bytes if instance else None, cache=cache)
 
 
 def prepare(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from cohost.errors import CohostError, StoreError
 
@@ -103,19 +103,3 @@ class ObjectStore(Protocol):
             How many of them there were; 0 when there is no bucket any more.
         """
         ...
-
-
-def open_store(url: str, *, region: str | None = None, session: Any = None) -> ObjectStore:
-    """Opens the store of a URL.
-
-    Args:
-        url: `s3://<bucket>` or `s3://<bucket>/<prefix>`.
-        region: The bucket's region; None = from the environment.
-        session: The boto3 session whose credentials it takes; None = those of the environment.
-
-    Raises:
-        InputError: The URL is none of these.
-    """
-    from cohost.s3 import S3Store  # boto3 takes 0.3 s to import, and previews open no store
-
-    return S3Store.open(url, region=region, session=session)

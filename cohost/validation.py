@@ -9,7 +9,7 @@ from typing import Final
 from cohost.catalog import Catalog, CatalogModel
 from cohost.digest_cache import DigestCache
 from cohost.errors import Problem
-from cohost.folder import SMOKE, Scan, shown
+from cohost.folder import Scan, shown
 from cohost.model_check import ModelCheck
 from cohost.modelconfig import CONFIG
 
@@ -17,11 +17,19 @@ from cohost.modelconfig import CONFIG
 RULES: Final = "2"
 
 
-def validate_folders(catalog: Catalog, *, max_bytes: int | None, cache: DigestCache | None) -> list[Problem]:
-    """Every problem of every model folder, sorted.
+def validate(catalog: Catalog, *, max_bytes: int | None = None, cache: DigestCache | None = None) -> list[Problem]:
+    """Everything that `catalog.load` does not look at: the content of the folders.
 
     A folder that was found good is not read again while its files' names, sizes, times and inodes stay the
     same; what depends on other folders or on `max_bytes` is judged anew each time.
+
+    Args:
+        catalog: As loaded.
+        max_bytes: The largest model that fits (an endpoint's disk); None = any.
+        cache: Where to note folders found good.
+
+    Returns:
+        Every problem, sorted; empty when the catalog is good.
     """
     cache = cache or DigestCache()
     problems: list[Problem] = []
@@ -78,6 +86,3 @@ def _shared_names(owners: dict[str, list[tuple[str, Path]]]) -> list[Problem]:
                 message = f'"{name}" is also the name of a model in "{first}": names are unique over the catalog'
                 found.append(Problem(shown(folder / name / CONFIG), "name", message))
     return found
-
-
-__all__ = ["RULES", "SMOKE", "validate_folders"]

@@ -14,10 +14,10 @@ DEFAULT_CATALOG: Final = Path("model_artifacts/catalog.yaml")
 
 def validate(arguments: argparse.Namespace) -> Answer:
     """Checks the catalog and every model in it, and reports everything that is wrong at once."""
-    from cohost import catalog
+    from cohost import catalog, validation
 
     loaded = catalog.load(_file(arguments))
-    problems = catalog.validate(loaded, max_bytes=_smallest_disk(arguments.root, loaded.path))
+    problems = validation.validate(loaded, max_bytes=_smallest_disk(arguments.root, loaded.path))
     if problems:
         raise InputError(problems)
     document = {"catalog": str(loaded.path), "models": [model.name for model in loaded.models]}

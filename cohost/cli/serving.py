@@ -9,12 +9,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from cohost import catalog, release
+from cohost import catalog, release, validation
 from cohost.cli.answer import Answer, size, table
 from cohost.cli.deployed import Deployed, connect
 from cohost.errors import CohostError, InputError, Problem
 from cohost.release import ActiveRelease
-from cohost.store import ObjectStore, open_store
+from cohost.store import ObjectStore
+from cohost.stores import open_store
 
 
 def models(arguments: argparse.Namespace) -> Answer:
@@ -75,7 +76,7 @@ def push(arguments: argparse.Namespace) -> Answer:
 
     folder: Path = arguments.path.resolve()
     model = catalog.CatalogModel(name=folder.name, owner="unassigned", tags={}, path=folder, artifact=None)
-    problems = catalog.validate(catalog.Catalog(path=folder.parent, models=(model,)))
+    problems = validation.validate(catalog.Catalog(path=folder.parent, models=(model,)))
     if problems:
         raise InputError(problems)
     deployed = connect(arguments)

@@ -16,7 +16,7 @@ from cohost.client.tensors import Arrays
 from cohost.client.transport import DEFAULT_TIMEOUT, Transport
 from cohost.errors import InputError, Problem
 from cohost.release import ModelTarget
-from cohost.store import open_store
+from cohost.stores import open_store
 
 
 class Predictor:

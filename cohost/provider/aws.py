@@ -57,7 +57,7 @@ class Aws:
 
     def store(self, url: str, region: str) -> ObjectStore:
         """The store of a URL."""
-        from cohost.store import open_store
+        from cohost.stores import open_store
 
         with self._lock, own_words("opening an AWS session"):
             return open_store(url, region=region, session=self._opened(region))

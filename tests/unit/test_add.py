@@ -20,7 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
-from cohost import catalog, modelconfig
+from cohost import catalog, modelconfig, validation
 from cohost.add import Added
 from cohost.add import add as add_model
 from cohost.add.entry import with_entry
@@ -76,7 +76,7 @@ def test_a_trained_model_gets_the_configuration_that_it_was_committed_with(file:
     assert made.name == "new"
     made.name = file.parts[-3]
     assert made == modelconfig.read(file.parents[1])
-    assert catalog.validate(catalog.load(listed)) == []
+    assert validation.validate(catalog.load(listed)) == []
     answers(added.folder)
 
 
@@ -114,7 +114,7 @@ def test_any_signature_becomes_a_configuration_that_passes_and_answers(case: str
     ]
     assert f"max_batch_size: {config.max_batch_size} {' '.join(words)}" == expected
     assert config.HasField("dynamic_batching") == (config.max_batch_size > 0)
-    assert catalog.validate(catalog.load(listed)) == []
+    assert validation.validate(catalog.load(listed)) == []
     answers(folder)
 
 
@@ -144,7 +144,7 @@ def test_an_open_first_dimension_that_is_no_batch_is_not_batched(case: str, list
     assert not added.batched
     assert "no batching" in added.note
     assert modelconfig.read(added.folder).max_batch_size == 0
-    assert catalog.validate(catalog.load(listed)) == []
+    assert validation.validate(catalog.load(listed)) == []
     answers(added.folder)
 
 
@@ -162,7 +162,7 @@ def test_weights_in_other_files_come_along(listed: Path) -> None:
     onnx.save(made, source / "net.onnx", save_as_external_data=True, location="data/w.bin", size_threshold=0)
     folder = add(listed, source / "net.onnx").folder
     assert (folder / "1" / "data" / "w.bin").read_bytes() == (source / "data" / "w.bin").read_bytes()
-    assert catalog.validate(catalog.load(listed)) == []
+    assert validation.validate(catalog.load(listed)) == []
     answers(folder)
     (source / "data" / "w.bin").unlink()
     with pytest.raises(InputError, match=r"data/w\.bin: is missing: weights of net\.onnx are in it"):
@@ -188,7 +188,7 @@ def test_where_made_up_input_is_refused_the_message_says_what_to_write_and_that_
     write(Path(advice[1]), json.dumps(request))
     folder = add(listed, file).folder
     assert json.loads((folder / "smoke.json").read_text())["expected"][0]["data"][:4] == [0.5, 1.5, 2.5, 3.5]
-    assert catalog.validate(catalog.load(listed)) == []
+    assert validation.validate(catalog.load(listed)) == []
     answers(folder)
 
 
@@ -356,7 +356,7 @@ def test_a_kill_at_any_change_leaves_the_catalog_as_it_was_and_the_next_run_fini
         assert ended.returncode == -signal.SIGKILL, ended.stderr
         assert [found.name for found in catalog.load(listed).models] == ["old"]
         add(listed, COMMITTED[0], "added")
-        assert catalog.validate(catalog.load(listed)) == []
+        assert validation.validate(catalog.load(listed)) == []
         after = after or tree(listed.parent)
         assert tree(listed.parent) == after
         shutil.rmtree(listed.parent / "added")
@@ -370,7 +370,7 @@ def test_models_that_are_added_at_once_are_all_there(listed: Path) -> None:
     with ThreadPoolExecutor(6) as pool:
         list(pool.map(lambda name: add(listed, COMMITTED[0], name), names))
     assert [found.name for found in catalog.load(listed).models] == [*names, "old"]
-    assert catalog.validate(catalog.load(listed)) == []
+    assert validation.validate(catalog.load(listed)) == []
 
 
 def test_without_onnx_runtime_one_line_says_how_to_get_it(listed: Path, monkeypatch: pytest.MonkeyPatch) -> None:

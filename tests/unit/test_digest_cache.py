@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from cohost import artifact, catalog
+from cohost import artifact, catalog, validation
 from cohost.artifact import DigestCache
 from cohost.catalog import Catalog
 from cohost.errors import InputError
@@ -33,7 +33,7 @@ def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Catalog:
 def run(models: Catalog, file: Path) -> dict[str, str]:
     """What a preview does: checks and digests, with the cache in `file`."""
     cache = DigestCache(file)
-    problems = catalog.validate(models, cache=cache)
+    problems = validation.validate(models, cache=cache)
     if problems:
         raise InputError(problems)
     return artifact.digests(models, cache=cache)

@@ -10,7 +10,7 @@ import onnx
 import onnxruntime
 import pytest
 
-from cohost import catalog
+from cohost import catalog, validation
 from cohost.client import smoke
 from cohost.local.large_model import make_large_model
 from scripts.train.__main__ import train_all
@@ -56,7 +56,7 @@ def predict(paths: list[Path], inputs: Arrays) -> dict[str, Any]:
 
 def test_the_catalog_names_at_least_seven_models_and_has_no_problem() -> None:
     assert len(NAMES) >= 7
-    assert catalog.validate(CATALOG) == []
+    assert validation.validate(CATALOG) == []
 
 
 def test_the_committed_models_stay_small() -> None:
@@ -121,7 +121,7 @@ def test_a_large_model_is_valid_answers_its_smoke_test_and_has_the_same_bytes_ag
     test = smoke.load(tmp_path / "a" / "large" / smoke.FILE)
     assert test.check(predict([tmp_path / "a" / "large" / "1" / "model.onnx"], test.inputs())) is None
     (tmp_path / "a" / "catalog.yaml").write_text("models:\n  - {name: large, path: large, owner: a-team, tags: {}}\n")
-    assert catalog.validate(catalog.load(tmp_path / "a" / "catalog.yaml")) == []
+    assert validation.validate(catalog.load(tmp_path / "a" / "catalog.yaml")) == []
 
 
 def test_a_large_model_beyond_what_onnx_holds_is_refused(tmp_path: Path) -> None:

@@ -12,7 +12,8 @@ import pytest
 from cohost.provider import current as active
 from cohost.provider.sources import ModelSources
 from cohost.release import Release, for_sagemaker, inputs_from_json, release_key
-from cohost.store import ObjectStore, open_store
+from cohost.store import ObjectStore
+from cohost.stores import open_store
 from tests.unit import gated_s3
 from tests.unit.gated_s3 import REGION, S3
 from tests.unit.runtime_server import use_environment

@@ -15,7 +15,8 @@ from moto.server import ThreadedMotoServer
 
 from cohost.errors import InputError, PreconditionFailed, StoreError
 from cohost.s3 import S3Store
-from cohost.store import Cancelled, ObjectNotFound, open_store
+from cohost.store import Cancelled, ObjectNotFound
+from cohost.stores import open_store
 
 PART = 16 << 20
 BUCKET = "models-of-mine"

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
-from cohost import catalog
+from cohost import catalog, validation
 from cohost.cli.main import main
 from cohost.client import smoke
 from cohost.folder import scan
@@ -136,7 +136,7 @@ def test_a_folder_is_judged_whole_and_all_models_at_once(tmp_path: Path) -> None
         write_model(tmp_path / name, "other", onnx=b"")
         (tmp_path / name / "smoke.json").unlink()
     loaded = catalog.load(write_catalog(tmp_path / "catalog.yaml", ["a", "b"]))
-    files = [(Path(problem.file).relative_to(tmp_path), problem.key) for problem in catalog.validate(loaded)]
+    files = [(Path(problem.file).relative_to(tmp_path), problem.key) for problem in validation.validate(loaded)]
     assert [(str(file), key) for file, key in files] == [
         (f"{name}/{file}", key)
         for name in ("a", "b")
@@ -147,8 +147,8 @@ def test_a_folder_is_judged_whole_and_all_models_at_once(tmp_path: Path) -> None
 def test_a_model_larger_than_the_disk_is_named_with_both_sizes(folder: Path) -> None:
     os.truncate(write(folder / "1" / "weights.bin", ""), 1 << 40)
     loaded = catalog.load(write_catalog(folder.parent / "catalog.yaml", ["m"]))
-    assert catalog.validate(loaded) == []
-    (problem,) = catalog.validate(loaded, max_bytes=1 << 39)
+    assert validation.validate(loaded) == []
+    (problem,) = validation.validate(loaded, max_bytes=1 << 39)
     assert "takes models of at most 549,755,813,888" in problem.message
 
 
@@ -275,7 +275,7 @@ def test_an_ensemble_is_named_as_its_model_and_its_steps_only_once_in_a_catalog(
     assert 'the ensemble\'s folder must be named "writing"' in row[2]
     write_model(ensemble.parent / "handwriting-classifier")
     names = ["handwriting", "handwriting-classifier"]
-    (problem,) = catalog.validate(catalog.load(write_catalog(ensemble.parent / "catalog.yaml", names)))
+    (problem,) = validation.validate(catalog.load(write_catalog(ensemble.parent / "catalog.yaml", names)))
     assert 'is also the name of a model in "handwriting"' in problem.message
 
 
