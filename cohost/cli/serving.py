@@ -13,9 +13,11 @@ from cohost import catalog, release, validation
 from cohost.cli.answer import Answer, size, table
 from cohost.cli.deployed import Deployed, connect
 from cohost.errors import CohostError, InputError, Problem
+from cohost.folder import shown
 from cohost.release import ActiveRelease
 from cohost.store import ObjectStore
 from cohost.stores import open_store
+from cohost.words import did_you_mean
 
 
 def models(arguments: argparse.Namespace) -> Answer:
@@ -75,6 +77,8 @@ def push(arguments: argparse.Namespace) -> Answer:
     from cohost import artifact, publish
 
     folder: Path = arguments.path.resolve()
+    if not folder.is_dir():
+        raise InputError([Problem(str(arguments.path), "", "is not a folder; a model is one, with a config.pbtxt")])
     model = catalog.CatalogModel(name=folder.name, owner="unassigned", tags={}, path=folder, artifact=None)
     problems = validation.validate(catalog.Catalog(path=folder.parent, models=(model,)))
     if problems:
@@ -162,4 +166,5 @@ def _smoke_test(deployed: Deployed, name: str, digest: str) -> tuple[bytes, str]
         if model.name == name and model.path:
             file = model.path / "smoke.json"
             return file.read_bytes(), str(file)
-    raise InputError([Problem("", "MODEL", f"{name!r} is not in {deployed.catalog} and has no smoke test stored")])
+    hint = did_you_mean(name, [model.name for model in loaded.models])
+    raise InputError([Problem("", "MODEL", f"{name!r} is not in {shown(deployed.catalog)}{hint}")])
