@@ -76,6 +76,11 @@ class Deployment:
         self.stop.set()
         self.report.failed(op, resource, message)
 
+    def keep_protected(self, resource: ResourceState) -> None:
+        """Reports that a resource stays because it is protected; the rest goes on."""
+        self.step_failed = True
+        self.report.failed("delete", resource, "is protected and would be deleted; remove the option protect first")
+
     def rebase(self) -> None:
         """Takes the state as it now is for the former state, after a refresh."""
         self.journal = self.registry.journal = self.journal.again()
@@ -121,20 +126,13 @@ class Deployment:
         new = goal.state
         if not new.custom:
             return self._component(old, new)
-        if new.is_provider:
-            return self._explicit_provider(old, new)
-        if goal.provider:
-            provider, new = self.registry.named(goal.provider), replace(new, provider=goal.provider)
-        else:
-            ref, provider = self.registry.default(new.type.split(":", 1)[0], goal.version)
-            new = replace(new, provider=ref)
+        ref, provider = self.registry.default(new.type.split(":", 1)[0], goal.version)
+        new = replace(new, provider=ref)
         if new.import_id and not recreating and (old is None or (old.import_id or old.id) != new.import_id):
             return self._import(goal, old, new, provider)
-        known = old if not recreating else None
-        inputs = new.inputs
-        if old is not None:
-            inputs = self._without_ignored(new, old)
-        new = self._checked(provider, new, known.inputs if known else None, inputs if known else new.inputs)
+        known = None if recreating else old
+        inputs = self._without_ignored(new, known) if known else new.inputs
+        new = self._checked(provider, new, known.inputs if known else None, inputs)
         if recreating and old is not None:
             return self._create(provider, new, op="replace", gone=old)
         if old is None:
@@ -152,13 +150,6 @@ class Deployment:
         self.journal.put(new, instead_of=old)
         self.report.done(op, new)
         return new
-
-    def _explicit_provider(self, old: ResourceState | None, new: ResourceState) -> ResourceState:
-        made = self.registry.explicit(old, new)
-        changes = changed_keys(old.inputs, new.inputs) if old is not None else ()
-        self.journal.put(made, instead_of=old)
-        self.report.done("create" if old is None else "update" if changes else "same", made, changes)
-        return made
 
     def _without_ignored(self, new: ResourceState, old: ResourceState) -> Properties:
         inputs: Any = new.inputs
@@ -257,7 +248,9 @@ class Deployment:
         if not delete_first:
             return self._create(provider, new, op="replace", doomed=old, diff=diff.paths)
         with self._planning:
-            for dependent in reversed(self._replaced_dependents(old)):
+            along = self._replaced_dependents(old)
+            self._deleted |= {resource.urn for resource in (old, *along)}
+            for dependent in reversed(along):
                 self._delete_for_replacement(dependent)
             if not old.pending_replacement:
                 old = self._delete_for_replacement(old)
@@ -290,18 +283,17 @@ class Deployment:
         return _with_option(diff, resource.replace_on_changes, False).replace
 
     def _delete_for_replacement(self, old: ResourceState) -> ResourceState:
-        self._deleted.add(old.urn)
         self._replaced.add(old.urn)
         with self._mutation("deleting", "discard", old):
-            if not self.preview:
-                self.delete_really(old, self._deleted - {old.urn})
+            self.delete_really(old, self._deleted - {old.urn})
             old = self.journal.amend(old, pending_replacement=True)
         self.report.done("discard", old)
         return old
 
     def delete_really(self, old: ResourceState, others: set[str]) -> None:
-        """The provider's Delete, unless an option or another deletion makes it needless."""
-        if old.custom and not old.is_provider and not old.retain_on_delete and old.deleted_with not in others:
+        """The provider's Delete, unless an option, another deletion or the preview makes it needless."""
+        needless = self.preview or not old.custom or old.retain_on_delete or old.deleted_with in others
+        if not needless:
             self.registry.named(old.provider).delete(old)
 
     def _import(self, goal: Goal, old: ResourceState | None, new: ResourceState, provider: Provider) -> ResourceState:
@@ -329,8 +321,12 @@ class Deployment:
     @contextmanager
     def _mutation(self, kind: str, op: str, resource: ResourceState) -> Iterator[None]:
         self.report.started(op, resource)
-        with self.journal.operation(kind, resource):
-            yield
+        try:
+            with self.journal.operation(kind, resource):
+                yield
+        except ProviderError as error:
+            self.fail(resource, str(error), op=op, step=True)
+            raise Stopped from error
 
 
 def _finished(new: ResourceState, *, outputs: Properties, **changes: Any) -> ResourceState:

@@ -9,7 +9,7 @@ from typing import Final
 
 from pulumi.runtime.proto import alias_pb2, resource_pb2
 
-from cohost.engine.state import STACK_TYPE, ResourceState
+from cohost.engine.state import PROVIDER_PREFIX, STACK_TYPE, ResourceState
 from cohost.engine.values import from_struct
 from cohost.errors import CohostError
 
@@ -20,6 +20,7 @@ class Refused(CohostError):
 
 _UNSUPPORTED: Final = {
     "remote": "remote components",
+    "provider": "explicit providers",
     "replace_with": "the option replaceWith",
     "replacement_trigger": "the option replacementTrigger",
     "transforms": "the option transforms",
@@ -40,14 +41,12 @@ class Goal:
     Attributes:
         state: The resource as wanted: no id, no outputs, the URN in place.
         version: The version of the package's SDK; empty when unknown.
-        provider: Reference to an explicit provider; empty for the default one.
         delete_before_replace: The option, None when not given.
         aliases: URNs the resource may have had before.
     """
 
     state: ResourceState
     version: str
-    provider: str
     delete_before_replace: bool | None
     aliases: tuple[str, ...]
 
@@ -101,7 +100,6 @@ def parse_goal(
     return Goal(
         state=state,
         version=request.version,
-        provider=request.provider,
         delete_before_replace=request.deleteBeforeReplace if defined else None,
         aliases=tuple(dict.fromkeys(_aliases(request, stack, project, former))),
     )
@@ -110,6 +108,8 @@ def parse_goal(
 def _refuse(request: resource_pb2.RegisterResourceRequest) -> None:
     # The SDK sends an empty `hooks` with every resource.
     given = {field.name for field, value in request.ListFields() if field.name != "hooks" or value.ByteSize()}
+    if request.type.startswith(PROVIDER_PREFIX):
+        given.add("provider")
     for name, words in _UNSUPPORTED.items():
         if name in given:
             raise Refused(f"{request.type} {request.name}: the embedded engine does not support {words}")

@@ -29,4 +29,8 @@ def exclusive(state: Path) -> Iterator[None]:
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()
-        yield
+        try:
+            yield
+        finally:
+            # Not left to closing: a process that is just being started may still hold a copy of the file.
+            fcntl.flock(file, fcntl.LOCK_UN)

@@ -1,7 +1,8 @@
 """Child processes that never outlive the engine, not even one that is killed.
 
 Each runs in a session of its own, so that Ctrl-C in the terminal reaches only the engine. One small guard process
-learns their ids over a pipe; when the pipe closes, because the engine ended in whatever way, it ends them.
+learns their ids over a pipe; when the pipe closes, because the engine ended in whatever way, it ends them. A child
+gives its id itself, before it becomes the program: no moment is too early to be killed in.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 
 _GRACE_S: Final = 5.0
 _GUARD: Final = """
@@ -34,6 +35,8 @@ while groups and time.monotonic() < deadline:
 end(signal.SIGKILL)
 """
 
+_ANNOUNCED: Final = 'echo "+$$" >&0; exec "$@" </dev/null'
+
 
 class Processes:
     """The child processes of one operation; a context manager that ends them all."""
@@ -52,33 +55,43 @@ class Processes:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for child in tuple(self._children):
+        children = tuple(self._children)
+        for child in children:
+            _signal_group(child, signal.SIGTERM)
+        for child in children:
             self.end(child)
         assert self._guard.stdin is not None
         with contextlib.suppress(OSError):
             self._guard.stdin.close()
         self._guard.wait()
 
-    def start(self, command: Sequence[str], *, cwd: Path, env: Mapping[str, str]) -> subprocess.Popen[str]:
-        """Starts a process with its output on pipes.
+    def start(
+        self, command: Sequence[str], *, cwd: Path, env: Mapping[str, str], output: IO[str] | None = None
+    ) -> subprocess.Popen[str]:
+        """Starts a process; a program that is not there says so and ends.
+
+        Args:
+            command: Program and arguments.
+            cwd: Working directory.
+            env: The whole environment.
+            output: A file for all that it writes; None = pipes.
 
         Raises:
-            OSError: The program is not there or cannot be run.
+            OSError: The system starts no process there.
         """
         child = subprocess.Popen(
-            list(command),
+            ["/bin/sh", "-c", _ANNOUNCED, "sh", *command],
             cwd=cwd,
-            env=dict(env),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            env=_without_proxy(env),
+            stdin=self._guard.stdin,
+            stdout=output or subprocess.PIPE,
+            stderr=output or subprocess.PIPE,
             text=True,
             errors="replace",
             start_new_session=True,
         )
         with self._lock:
             self._children.append(child)
-            self._tell("+", child)
         return child
 
     def end(self, child: subprocess.Popen[str]) -> None:
@@ -92,13 +105,21 @@ class Processes:
         with self._lock:
             if child in self._children:
                 self._children.remove(child)
-                self._tell("-", child)
+                assert self._guard.stdin is not None
+                with contextlib.suppress(OSError):
+                    self._guard.stdin.write(f"-{child.pid}\n")
+                    self._guard.stdin.flush()
 
-    def _tell(self, sign: str, child: subprocess.Popen[str]) -> None:
-        assert self._guard.stdin is not None
-        with contextlib.suppress(OSError):
-            self._guard.stdin.write(f"{sign}{child.pid}\n")
-            self._guard.stdin.flush()
+    def kill(self) -> None:
+        """Kills every process at once."""
+        for child in tuple(self._children):
+            _signal_group(child, signal.SIGKILL)
+
+
+def _without_proxy(env: Mapping[str, str]) -> dict[str, str]:
+    """The environment in which gRPC reaches this machine directly, whatever proxy is configured."""
+    excepted = env.get("no_grpc_proxy") or env.get("no_proxy")
+    return {**env, "no_grpc_proxy": ",".join(filter(None, [excepted, "127.0.0.1"]))}
 
 
 def _signal_group(child: subprocess.Popen[str], number: int) -> None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,14 +14,13 @@ from typing import Any, Final, TypeVar
 
 import grpc
 from google.protobuf import empty_pb2
-from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc, status_pb2
+from pulumi.runtime.proto import provider_pb2, provider_pb2_grpc, status_pb2
 
 from cohost.engine.model import Launch
 from cohost.engine.processes import Processes, forward
-from cohost.engine.state import ResourceState
+from cohost.engine.state import PROVIDER_PREFIX, ResourceState
 from cohost.engine.values import (
     Properties,
-    changed_keys,
     from_struct,
     has_secret,
     keep_secrets,
@@ -34,6 +32,8 @@ from cohost.errors import CohostError
 GRPC_OPTIONS: Final = [
     ("grpc.max_receive_message_length", 400 << 20),
     ("grpc.max_send_message_length", 400 << 20),
+    # Providers are on this machine; gRPC would ask a configured proxy for them.
+    ("grpc.enable_http_proxy", 0),
 ]
 _START_S: Final = 120.0
 _REPLACING: Final = {
@@ -107,15 +107,13 @@ class Provider:
             CohostError: It did not start.
         """
         self.package = package
-        self._secrets = True
-        self._preview = True
-        self._handshaken = False
-        self._process, port = _start(package, launch, processes, log)
+        port = start(package, launch, processes, log)
         self._channel = grpc.insecure_channel(f"127.0.0.1:{port}", options=GRPC_OPTIONS)
         self._stub = provider_pb2_grpc.ResourceProviderStub(self._channel)
-        self._shake_hands(engine, str(launch.cwd))
+        self._secrets = self._shake_hands(engine, str(launch.cwd))
 
-    def _shake_hands(self, engine: str, folder: str) -> None:
+    def _shake_hands(self, engine: str, folder: str) -> bool:
+        """Tells the provider where the engine is; whether it takes secrets as such."""
         request = provider_pb2.ProviderHandshakeRequest(
             engine_address=engine,
             root_directory=folder,
@@ -125,31 +123,24 @@ class Provider:
         )
         try:
             answer = self._stub.Handshake(request, timeout=_START_S, wait_for_ready=True)
-            self._secrets, self._handshaken = answer.accept_secrets, True
         except grpc.RpcError as error:
-            if error.code() != grpc.StatusCode.UNIMPLEMENTED:
-                raise ProviderError(f"provider {self.package} does not answer: {error.details()}") from error
-            self._call(self._stub.Attach, plugin_pb2.PluginAttach(address=engine))
+            raise ProviderError(f"provider {self.package} does not answer: {error.details()}") from error
+        return answer.accept_secrets
 
-    def configure(self, urn: str, id: str, old: Properties | None, inputs: Properties) -> None:
-        """CheckConfig, DiffConfig when there was another configuration, Configure.
+    def check_config(self, urn: str, old: Properties | None, inputs: Properties) -> dict[str, Any]:
+        """The configuration as the provider completes it; compared with a former one.
 
         Raises:
-            ProviderError: The configuration is refused, or the change would replace every resource.
+            ProviderError: It is refused, or the change would replace every resource.
         """
-        name, type_ = urn.split("::", 3)[3], f"pulumi:providers:{self.package}"
-        given = {key: value for key, value in inputs.items() if key != "version"}
-        wire, was = to_struct(given), to_struct(old or {})
-        check = provider_pb2.CheckRequest(urn=urn, name=name, type=type_, olds=was, news=wire)
-        answer = self._optional(self._stub.CheckConfig, check)
+        names, wire, was = self._config_names(urn), to_struct(inputs), to_struct(old or {})
+        answer = self._optional(self._stub.CheckConfig, provider_pb2.CheckRequest(**names, olds=was, news=wire))
         if answer is not None:
             if answer.failures:
                 raise ProviderError("; ".join(_failure(f) for f in answer.failures))
             wire = answer.inputs
-        if old and changed_keys(old, given):
-            request = provider_pb2.DiffRequest(
-                urn=urn, name=name, type=type_, id=id, olds=was, old_inputs=was, news=wire
-            )
+        if old is not None:
+            request = provider_pb2.DiffRequest(**names, olds=was, old_inputs=was, news=wire)
             diff = self._optional(self._stub.DiffConfig, request)
             if diff is not None and diff.replaces:
                 keys = ", ".join(diff.replaces)
@@ -157,22 +148,27 @@ class Provider:
                     f"another {keys} of provider {self.package} replaces all its resources, which the embedded engine "
                     "does not do: destroy the stack first"
                 )
-        args = from_struct(wire)
-        variables = {f"{self.package}:config:{key}": _text(reveal(value)) for key, value in args.items()}
-        configured = self._call(
+        return from_struct(wire)
+
+    def configure(self, urn: str, id: str, inputs: Properties) -> None:
+        """Gives the provider its configuration, before any call of a resource.
+
+        Raises:
+            ProviderError: The provider refuses it.
+        """
+        variables = {
+            f"{self.package}:config:{key}": _text(reveal(value)) for key, value in inputs.items() if key != "version"
+        }
+        self._call(
             self._stub.Configure,
             provider_pb2.ConfigureRequest(
-                urn=urn, name=name, type=type_, id=id, variables=variables, args=to_struct(args), acceptSecrets=True,
+                **self._config_names(urn), id=id, variables=variables, args=to_struct(inputs), acceptSecrets=True,
                 acceptResources=True, sends_old_inputs=True, sends_old_inputs_to_delete=True,
             ),
         )  # fmt: skip
-        if not self._handshaken:
-            self._secrets, self._preview = configured.acceptSecrets, configured.supportsPreview
 
-    def version(self) -> str:
-        """The version it says it has; empty where it says none."""
-        answer = self._optional(self._stub.GetPluginInfo, empty_pb2.Empty())
-        return answer.version if answer is not None else ""
+    def _config_names(self, urn: str) -> dict[str, Any]:
+        return {"urn": urn, "name": urn.split("::", 3)[3], "type": f"{PROVIDER_PREFIX}{self.package}"}
 
     def check(self, new: ResourceState, olds: Properties | None, news: Properties) -> tuple[dict[str, Any], list[str]]:
         """The inputs as the provider completes them, and what is wrong with them."""
@@ -194,9 +190,6 @@ class Provider:
                 news=self._wire(news), ignoreChanges=ignored,
             ),
         )  # fmt: skip
-        if answer.changes == provider_pb2.DiffResponse.DIFF_UNKNOWN:
-            keys = changed_keys(old.inputs, news)
-            return Diff(bool(keys), bool(answer.replaces), answer.deleteBeforeReplace, keys, keys)
         detailed = dict(answer.detailedDiff)
         replacing = any(change.kind in _REPLACING for change in detailed.values())
         keys = tuple(answer.diffs) or tuple(sorted({*answer.replaces}))
@@ -210,8 +203,6 @@ class Provider:
 
     def create(self, new: ResourceState, *, preview: bool) -> tuple[str, dict[str, Any]]:
         """Makes the resource: its id (empty in a preview) and outputs."""
-        if preview and not self._preview:
-            return "", dict(new.inputs)
         answer = self._call(
             self._stub.Create,
             provider_pb2.CreateRequest(
@@ -225,8 +216,6 @@ class Provider:
 
     def update(self, old: ResourceState, new: ResourceState, *, preview: bool) -> dict[str, Any]:
         """Changes the resource in place: its outputs."""
-        if preview and not self._preview:
-            return dict(new.inputs)
         answer = self._call(
             self._stub.Update,
             provider_pb2.UpdateRequest(
@@ -298,9 +287,12 @@ class Provider:
             raise _translate(error, self.package) from error
 
 
-def _start(
-    package: str, launch: Launch, processes: Processes, log: Callable[[str], None]
-) -> tuple[subprocess.Popen[str], int]:
+def start(package: str, launch: Launch, processes: Processes, log: Callable[[str], None]) -> int:
+    """Starts a provider's process; the port it serves.
+
+    Raises:
+        ProviderError: It does not come up; its last words are in the message.
+    """
     try:
         process = processes.start(launch.command, cwd=launch.cwd, env=launch.env)
     except OSError as error:
@@ -323,7 +315,7 @@ def _start(
         said = "\n".join([line, *last]).strip()
         raise ProviderError(f"provider {package} did not print its port; it said: {said or 'nothing'}")
     forward(process.stdout, log)
-    return process, int(line)
+    return int(line)
 
 
 def _translate(error: Any, package: str) -> ProviderError:

@@ -20,6 +20,7 @@ class Reporter:
     Attributes:
         changes: What changed so far.
         errors: Why it failed so far, a line each.
+        broken: What the listener raised; it is not called again.
     """
 
     def __init__(self, listener: Listener) -> None:
@@ -28,6 +29,7 @@ class Reporter:
         self._counts: Counter[str] = Counter()
         self.changes: list[Change] = []
         self.errors: list[str] = []
+        self.broken: Exception | None = None
         self.root = ""
 
     def started(self, op: str, resource: ResourceState) -> None:
@@ -67,4 +69,9 @@ class Reporter:
 
     def _emit(self, event: Event) -> None:
         with self._lock:
-            self._listener(event)
+            if self.broken is None:
+                try:
+                    self._listener(event)
+                except Exception as error:
+                    # Who watches a deployment must not break it in the middle.
+                    self.broken = error

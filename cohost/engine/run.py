@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import signal
 import threading
 import time
@@ -38,8 +37,10 @@ def execute(
 ) -> Result:
     """Runs one operation on a local stack; `on_event` is called from several threads, one at a time.
 
-    A failed operation is a `Result` with `error`; only what could not begin raises. On the main thread an
-    interrupt (SIGINT) stops it in order: providers get Cancel, nothing more begins, the state is kept.
+    A failed operation is a `Result` with `error`; only what could not begin raises. On the main thread SIGINT and
+    SIGTERM stop it in order: providers get Cancel, nothing more begins, the state is kept. A second one kills
+    providers and program; what they were doing stays pending in the state. What `on_event` raises is raised when
+    the operation has ended; it is not called again.
 
     Raises:
         CohostError: Another run holds the state, or the state cannot be read with this passphrase.
@@ -56,10 +57,12 @@ def execute(
             deployment = Deployment(
                 journal, registry, report, preview=operation is Operation.PREVIEW, parallel=parallel
             )
-            with _serving(stack, deployment, parallel) as address, _interruptible(deployment):
+            with _serving(stack, deployment, parallel) as address, _interruptible(deployment, processes):
                 _operate(stack, operation, deployment, processes, address, parallel, refresh)
         journal = deployment.journal
         journal.save(durable=True)
+    if report.broken is not None:
+        raise report.broken
     outputs, secret = _outputs(journal.resources())
     pending = tuple(f"{p.kind} {p.resource.urn}" for p in journal.pending())
     error = "\n".join(report.errors) or None
@@ -111,29 +114,38 @@ def _serving(stack: Stack, deployment: Deployment, parallel: int) -> Iterator[st
 
 
 @contextmanager
-def _interruptible(deployment: Deployment) -> Iterator[None]:
+def _interruptible(deployment: Deployment, processes: Processes) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
+    steps = iter((_cancel, _kill))
 
     def interrupt(number: int, frame: object) -> None:
         del number, frame
-        # A second one does what it always does.
-        signal.signal(signal.SIGINT, former)
-        threading.Thread(target=_cancel, args=(deployment,), daemon=True).start()
+        step = next(steps, None)
+        if step is not None:
+            # On a thread: the main one may hold the locks that this needs.
+            threading.Thread(target=step, args=(deployment, processes), daemon=True).start()
 
-    former = signal.signal(signal.SIGINT, interrupt)
+    former = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
-        with contextlib.suppress(ValueError):
-            signal.signal(signal.SIGINT, former)
+        for number, handler in former.items():
+            signal.signal(number, handler)
 
 
-def _cancel(deployment: Deployment) -> None:
+def _cancel(deployment: Deployment, processes: Processes) -> None:
+    del processes
     deployment.report.error("interrupted: nothing more is begun, what is under way is asked to stop")
     deployment.stop.set()
     deployment.registry.cancel()
+
+
+def _kill(deployment: Deployment, processes: Processes) -> None:
+    deployment.report.error("interrupted again: what was under way is killed and stays pending in the state")
+    deployment.journal.abandon()
+    processes.kill()
 
 
 def _warn_of_pending(snapshot: Snapshot, report: Reporter) -> None:
@@ -141,8 +153,8 @@ def _warn_of_pending(snapshot: Snapshot, report: Reporter) -> None:
         if pending.kind == "creating":
             report.log(
                 "warning",
-                "an earlier run was killed while creating this; if its provider does not find it again, it may "
-                "exist without being in the state",
+                "an earlier run was killed while creating this; should it exist without being in the state, adopt it "
+                "with the resource option import",
                 pending.resource.urn,
             )
 

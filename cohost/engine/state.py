@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -122,6 +123,8 @@ def decode(document: Mapping[str, Any], crypter: Crypter) -> ResourceState:
             if name in ("inputs", "outputs"):
                 value = _decode_value(value, crypter)
             values[name] = tuple(value) if isinstance(value, list) else value
+    if not re.fullmatch(r"urn:pulumi:(.*?::){3}.+", values["urn"], re.DOTALL):
+        raise ValueError(f"{values['urn']!r} is no URN")
     values["property_dependencies"] = {k: tuple(v) for k, v in values.get("property_dependencies", {}).items()}
     return ResourceState(**values)
 
@@ -161,7 +164,7 @@ def load(path: Path, passphrase: str) -> Snapshot:
         )
     except FileNotFoundError:
         return Snapshot((), (), Crypter(passphrase))
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise CohostError(f"{path}: not a state file of this engine ({error})") from error
     return Snapshot(resources, pending, crypter)
 
@@ -184,6 +187,7 @@ class Journal:
         self._under_way: list[PendingOperation] = []
         self._texts: dict[ResourceState, str] = {}
         self._dirty = False
+        self._abandoned = False
 
     def again(self) -> Journal:
         """A journal that takes everything in this one as not handled yet."""
@@ -250,14 +254,20 @@ class Journal:
             yield
         finally:
             with self._lock:
-                self._under_way.remove(operation)
-                self._dirty = True
-                self.save()
+                if not self._abandoned:
+                    self._under_way.remove(operation)
+                    self._dirty = True
+                    self.save()
+
+    def abandon(self) -> None:
+        """Leaves the file as it is from now on: what is under way stays pending there."""
+        with self._lock:
+            self._abandoned = True
 
     def save(self, *, durable: bool = False) -> None:
         """Writes the file if anything changed; `durable` also against a power cut."""
         with self._lock:
-            if self._path is None or not self._dirty:
+            if self._path is None or self._abandoned or not self._dirty:
                 return
             resources = ",\n".join(self._text(r) for r in self.resources())
             pending = ",\n".join(

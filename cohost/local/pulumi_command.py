@@ -15,13 +15,15 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any, Final
+from subprocess import Popen
+from typing import Any, Final
 
 import yaml
 
-from cohost.engine import Event, Launch, Operation, Result, Stack
+from cohost.engine import Event, Operation, Result, Stack, provider
+from cohost.engine.processes import Processes
 from cohost.errors import CohostError, DeploymentError
 from cohost.local.pulumi_events import Recorder
 from cohost.local.stack_config import PROJECT_FILE, stack_file
@@ -33,15 +35,16 @@ _VERB: Final = {
     Operation.DESTROY: ("destroy", "--yes", "--skip-preview", "--skip-plugin-pre-install"),
 }
 _POLL_SECONDS: Final = 0.1
-_CANCEL_SECONDS: Final = 60.0
+_INTERRUPTED: Final = "interrupted: nothing more is begun, what was under way was asked to stop"
 
 
 def execute(stack: Stack, operation: Operation, *, on_event: Callable[[Event], None], parallel: int = 16) -> Result:
     """Runs one operation with the `pulumi` command found in PATH.
 
+    An interrupt stops it in good order and fails the operation; a second one kills it.
+
     Raises:
         CohostError: There is no `pulumi` command, or the stack cannot be made.
-        KeyboardInterrupt: The user asked to stop; the command has been stopped in good order.
     """
     begin = time.monotonic()
     recorder = Recorder(operation, on_event)
@@ -54,10 +57,16 @@ def execute(stack: Stack, operation: Operation, *, on_event: Callable[[Event], N
         *("--stack", stack.name, "--config-file", str(_settings(stack))),
         *("--parallel", str(parallel), "--non-interactive", "--color", "never", "--event-log", str(log)),
     ]
-    with _attached(stack.providers["aws"]) as port:
+    with Processes() as processes:
+        port = provider.start("aws", stack.providers["aws"], processes, lambda line: None)
         attached = environment | {"PULUMI_DEBUG_PROVIDERS": f"aws:{port}"}
-        code, said = _run(stack, arguments, attached, log, recorder)
-    error = recorder.error(code, said)
+        said = log.with_name("pulumi.log")
+        # A file, not a pipe: should this command be killed, `pulumi` must live on to end in good order.
+        with said.open("w") as output:
+            process = processes.start([_executable(), *arguments], cwd=stack.root, env=attached, output=output)
+        interrupted = _watch(process, processes, log, recorder)
+    causes = [_INTERRUPTED if interrupted else None, recorder.error(process.returncode, said.read_text().splitlines())]
+    error = "\n".join(filter(None, causes)) or None
     values, secret = _outputs_after(stack, operation, recorder)
     return Result(
         operation=operation,
@@ -121,7 +130,10 @@ def _prepare(stack: Stack, environment: Mapping[str, str]) -> None:
     kept = yaml.safe_load(settings.read_text()) if settings.exists() else {}
     salt = {key: value for key, value in (kept or {}).items() if key == "encryptionsalt"}
     own = yaml.safe_load(stack_file(stack.root, stack.name).read_text()) or {}
-    settings.write_text(yaml.safe_dump(own | salt))
+    # As a whole: without its salt, which no kill may take, the stack's state could not be read again.
+    partial = settings.with_suffix(".partial")
+    partial.write_text(yaml.safe_dump(own | salt))
+    partial.replace(settings)
     locks = backend / ".pulumi" / "locks"
     if not salt:
         runtime = {"name": stack.project, "runtime": "python"}
@@ -156,78 +168,40 @@ def _executable() -> str:
     return found
 
 
-def _run(
-    stack: Stack, arguments: Sequence[str], environment: Mapping[str, str], log: Path, recorder: Recorder
-) -> tuple[int, str]:
-    """Runs the command and follows its log; returns its exit code and what it printed."""
-    said = log.with_name("pulumi.log")
-    with said.open("wb") as output:
-        # A session of its own: Ctrl-C reaches it once and from here, not a second time from the terminal.
-        process = subprocess.Popen(
-            [_executable(), *arguments],
-            cwd=stack.root,
-            env=dict(environment),
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+def _watch(process: Popen[str], processes: Processes, log: Path, recorder: Recorder) -> bool:
+    """Follows the command to its end; whether the user interrupted it."""
+    events = _Tail(log)
+    interrupts = 0
+    while True:
         try:
-            _follow(process, log, recorder)
-        except KeyboardInterrupt:
-            _interrupt(process)
-            raise
-    return process.returncode, said.read_text(errors="replace")
-
-
-def _follow(process: subprocess.Popen[bytes], log: Path, recorder: Recorder) -> None:
-    with contextlib.ExitStack() as opened:
-        lines: IO[str] | None = None
-        unfinished = ""
-        while True:
             ended = process.poll() is not None
-            if lines is None and log.exists():
-                lines = opened.enter_context(log.open(encoding="utf-8"))
-            *whole, unfinished = (unfinished + (lines.read() if lines else "")).split("\n")
-            for line in whole:
+            for line in events.lines():
                 recorder.take(json.loads(line))
             if ended:
-                return
+                return interrupts > 0
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(_POLL_SECONDS)
+        except KeyboardInterrupt:
+            interrupts += 1
+            if interrupts == 1:
+                process.send_signal(signal.SIGINT)
+            else:
+                processes.kill()
 
 
-def _interrupt(process: subprocess.Popen[bytes]) -> None:
-    """Asks the command to finish what runs and stop; ends it when it does not or when the user insists."""
-    try:
-        process.send_signal(signal.SIGINT)
-        process.wait(_CANCEL_SECONDS)
-    except (KeyboardInterrupt, subprocess.TimeoutExpired):
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+class _Tail:
+    """The whole lines of a file that grows, and may not be there yet."""
 
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._read = 0
 
-@contextlib.contextmanager
-def _attached(launch: Launch) -> Iterator[int]:
-    """Runs a provider for the length of the block; yields its port."""
-    with subprocess.Popen(
-        launch.command,
-        cwd=launch.cwd,
-        env=dict(launch.env),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-    ) as provider:
-        try:
-            assert provider.stdout is not None
-            assert provider.stderr is not None
-            line = provider.stdout.readline().strip()
-            if not line.isdigit():
-                said = provider.stderr.read().decode(errors="replace").strip()
-                raise DeploymentError(f"the aws provider's emulator did not come up: {said}")
-            yield int(line)
-        finally:
-            provider.terminate()
-            provider.communicate()
+    def lines(self) -> list[str]:
+        """Those that were not there at the last call."""
+        if not self._path.exists():
+            return []
+        with self._path.open("rb") as file:
+            file.seek(self._read)
+            whole, newline, _ = file.read().rpartition(b"\n")
+        self._read += len(whole + newline)
+        return whole.decode().splitlines()

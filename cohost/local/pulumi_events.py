@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, Literal
 
 from cohost.engine import Change, Event, Operation
@@ -15,7 +15,8 @@ from cohost.engine import Change, Event, Operation
 _STACK: Final = "pulumi:pulumi:Stack"
 _UNKNOWN: Final = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
 _SECRET: Final = "4dabf18193072939515e22adb298388d"
-_SUMMARY: Final = ("create", "update", "replace", "delete", "same")
+_PROVIDER: Final = "pulumi:providers:"
+_CHANGES: Final = ("create", "update", "replace", "delete")
 # How the engine's steps read to a user; what is missing is bookkeeping.
 _STEPS: Final = {
     "create": "create",
@@ -25,9 +26,10 @@ _STEPS: Final = {
     "refresh": "refresh",
     "import": "import",
     "create-replacement": "replace",
-    "delete-replaced": "delete",
+    "delete-replaced": "discard",
     "discard": "discard",
 }
+_PREAMBLE: Final = re.compile(r"^\d+ errors? occurred:\s*\* ")
 _PENDING: Final = re.compile(r"\* (urn:\S.*?), interrupted while (\w+)")
 
 
@@ -42,6 +44,7 @@ class Recorder:
         self._errors: list[str] = []
         self._pending: list[str] = []
         self._outputs: Mapping[str, Any] = {}
+        self._over = False
 
     def take(self, event: Mapping[str, Any]) -> None:
         """Takes one line of the log."""
@@ -57,10 +60,11 @@ class Recorder:
             self._step(event["resOpFailedEvent"]["metadata"], "failed")
         elif "summaryEvent" in event:
             self._counts.update(event["summaryEvent"].get("resourceChanges") or {})
+            self._over = True
 
     def summary(self) -> dict[str, int]:
         """Returns how many resources were created, updated, replaced, deleted and left as they are."""
-        return {name: self._counts[name] for name in _SUMMARY}
+        return {name: self._counts[name] for name in (*_CHANGES, "same")}
 
     def changes(self) -> tuple[Change, ...]:
         """Returns what changed, in order."""
@@ -74,22 +78,23 @@ class Recorder:
         """Returns the stack's outputs known in a preview, without unknown and secret ones."""
         return {name: value for name, value in self._outputs.items() if not _veiled(value)}
 
-    def error(self, exit_code: int, said: str) -> str | None:
+    def error(self, exit_code: int, said: Iterable[str]) -> str | None:
         """Returns why the operation failed, a line for each cause; None when it did not."""
         if exit_code == 0:
             return None
         causes = list(dict.fromkeys(self._errors))
-        plain = [line.removeprefix("error: ") for line in said.splitlines() if line.startswith("error: ")]
+        plain = [line.removeprefix("error: ") for line in said if line.startswith("error: ")]
         return "\n".join(causes or plain) or f"pulumi ended with exit code {exit_code}"
 
     def _diagnostic(self, diagnostic: Mapping[str, Any]) -> None:
         severity, urn = diagnostic["severity"], diagnostic.get("urn", "")
         message = diagnostic["message"].strip()
-        if severity == "debug" or not message:
+        # After a failure the engine interrupts the program, whose traceback of that says nothing to anybody.
+        if severity == "debug" or not message or (self._over and severity.startswith("info")):
             return
         self._pending += [f"{doing} {found}" for found, doing in _PENDING.findall(message)]
         if severity == "error" and not _is_summary(message):
-            self._errors.append(f"{urn}: {message}" if urn else message)
+            self._errors.append(_cause(urn, message))
         level: Literal["info", "warning", "error"] = "info"
         if severity in ("warning", "error"):
             level = severity
@@ -98,23 +103,25 @@ class Recorder:
 
     def _step(self, metadata: Mapping[str, Any], status: Literal["started", "done", "failed"]) -> None:
         op = _STEPS.get(metadata["op"])
-        if op and not metadata["type"].startswith("pulumi:providers:"):
+        if op and not metadata["type"].startswith(_PROVIDER):
             self._on_event(Event("resource", metadata["urn"], metadata["type"], op, status))
 
     def _keep(self, metadata: Mapping[str, Any]) -> None:
         """Keeps a finished step that changed something."""
-        op, urn = metadata["op"], metadata["urn"]
-        if metadata["type"] == _STACK and metadata.get("new"):
+        op, kind = metadata["op"], metadata["type"]
+        if kind == _STACK and metadata.get("new"):
             self._outputs = metadata["new"].get("outputs") or {}
-        if metadata["type"].startswith("pulumi:providers:"):
-            return
-        kind = "replace" if op in ("replace", "create-replacement", "delete-replaced") else op
-        if kind not in _SUMMARY or kind == "same":
-            return
-        diff = tuple(sorted(metadata.get("detailedDiff") or metadata.get("diffs") or ()))
-        known = self._changes.get(urn)
-        if known is None or known.op != "replace":
-            self._changes[urn] = Change(urn=urn, type=metadata["type"], op=kind, diff=diff)
+        # A replacement also has steps of its own for the new and the old one, which are no changes besides it.
+        if op in _CHANGES and not kind.startswith(_PROVIDER):
+            diff = tuple(sorted(metadata.get("detailedDiff") or metadata.get("diffs") or ()))
+            self._changes[metadata["urn"]] = Change(urn=metadata["urn"], type=kind, op=op, diff=diff)
+
+
+def _cause(urn: str, message: str) -> str:
+    """Names the resource as the embedded engine does, without the words the real one puts before a provider's."""
+    text = _PREAMBLE.sub("", message)
+    kind, name = urn.split("::")[2:4] if urn else (_STACK, "")
+    return text if kind == _STACK else f"{kind.rpartition('$')[2]} {name}: {text}"
 
 
 def _is_summary(message: str) -> bool:

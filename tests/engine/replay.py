@@ -8,126 +8,110 @@ from __future__ import annotations
 
 import json
 import os
-import signal
-import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from cohost.engine import Event, Launch, Operation, Stack, execute
+from cohost.engine import Operation, Result, execute
 from tests.engine import scenario
+from tests.engine.workspace import Workspace, serving
 
-_KILL_AFTER_S = 0.4
-_DEADLINE_S = 60.0
-
-
-def stack_of(folder: Path) -> Stack:
-    """The local stack that runs in a workspace."""
-    environment = dict(os.environ)
-    launch = Launch(command=(sys.executable, "__main__.py"), cwd=folder / "provider", env=environment)
-    return Stack(
-        project="recording",
-        name="replay",
-        root=folder,
-        config={},
-        secret_keys=frozenset(),
-        providers={"rec": launch},
-        state=folder / "state" / "replay.json",
-        passphrase="replay",
-        environment=environment,
-    )
-
-
-def run_step(folder: Path, step: dict[str, Any]) -> dict[str, Any]:
-    """Runs one step to its end; what was seen of it, without state and calls."""
-    events: list[Event] = []
-    refresh = "--refresh" in step.get("flags", ())
-    result = execute(stack_of(folder), Operation(step["verb"]), on_event=events.append, parallel=1, refresh=refresh)
-    summary = dict(result.summary)
-    same = summary.pop("same")
-    errored = {e.urn for e in events if e.status == "failed" or (e.kind == "log" and e.severity == "error")}
-    counts = scenario.count_lines(summary, same, len(errored), preview=step["verb"] == "preview")
-    return {"exitCode": 1 if result.error else 0, "counts": counts, "error": result.error}
-
-
-def kill_step(folder: Path, kill_at: str) -> dict[str, Any]:
-    """Runs one step in a process of its own and kills that at a call; the provider must end with it."""
-    engine = subprocess.Popen([sys.executable, "-m", "tests.engine.replay", "--step", str(folder)])
-    method, _, name = kill_at.partition(":")
-    deadline = time.monotonic() + _DEADLINE_S
-    while not any((c["method"], c["resource"]) == (method, name) for c in scenario.calls(folder)):
-        if engine.poll() is not None or time.monotonic() > deadline:
-            engine.kill()
-            return {"exitCode": engine.wait(), "counts": [], "error": f"the call {kill_at} never came"}
-        time.sleep(0.02)
-    time.sleep(_KILL_AFTER_S)
-    engine.send_signal(signal.SIGKILL)
-    code = engine.wait()
-    provider = json.loads((folder / "calls.jsonl").read_text().splitlines()[-1])["pid"]
-    while Path(f"/proc/{provider}").exists() and _state(provider) != "Z":
-        if time.monotonic() > deadline:
-            return {"exitCode": code, "counts": [], "error": "the provider outlived the killed engine"}
-        time.sleep(0.02)
-    return {"exitCode": code, "counts": [], "error": None}
-
-
-def _state(pid: int) -> str:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except OSError:
-        return "Z"
-
-
-def refused(step: dict[str, Any], seen: dict[str, Any]) -> bool:
-    """Whether the engine refused an option that the step really uses, by its name."""
-    options = {option for entry in step["resources"] for option in entry.get("opts", {})}
-    return any(f"does not support the option {option}" in (seen["error"] or "") for option in options)
+RECORDINGS = Path(__file__).parent / "recordings"
+# How long a recorded engine lived after the call it was killed at.
+KILL_AFTER_S = 0.4
 
 
 def replay(path: Path) -> str | None:
     """The first difference of a scenario; None when it holds."""
-    recording = scenario.load(path)
-    with tempfile.TemporaryDirectory(prefix="replay-") as temporary:
-        folder = Path(temporary) / "project"
-        scenario.make_workspace(folder)
+    recording = json.loads(path.read_text())
+    with tempfile.TemporaryDirectory(prefix="replay-") as temporary, serving(Path(temporary) / "project") as workspace:
         for number, step in enumerate(recording["steps"], 1):
-            scenario.begin_step(folder, step)
-            kill_at = step.get("killAt")
-            seen = kill_step(folder, kill_at) if kill_at else run_step(folder, step)
-            if refused(step, seen):
+            workspace.begin(wishes(step))
+            seen = _killed(workspace, step) if "killAt" in step else _ended(workspace, step)
+            if _refused(step, seen["error"]):
                 print(f"{path.stem}: refused: {seen['error']}")
                 return None
-            found = _compare(folder, step, seen)
+            found = scenario.difference(step["expect"], seen)
             if found:
                 error = f" (error: {seen['error']})" if seen["error"] else ""
                 return f"step {number} ({step['verb']}): {found}{error}"
     return None
 
 
-def _compare(folder: Path, step: dict[str, Any], seen: dict[str, Any]) -> str | None:
-    state = stack_of(folder).state
-    deployment = json.loads(state.read_text())["deployment"] if state.exists() else {}
-    resources, pending = scenario.state(deployment)
-    seen = {**seen, "calls": scenario.calls(folder), "resources": resources, "pendingOperations": pending}
-    if seen["exitCode"] == -signal.SIGKILL and seen["error"]:
-        return seen["error"]
-    return scenario.difference(step["expect"], seen)
+def wishes(step: Mapping[str, Any]) -> dict[str, Any]:
+    """What program and provider are to do in a step."""
+    asked = {key: item for key, item in step.items() if key != "expect"}
+    if step.get("expect", {}).get("exitCode") == 1:
+        # Independent resources race; what a failure keeps from being done depends on who came first.
+        order = dict.fromkeys(call["resource"] for call in step["expect"]["calls"] if call["method"] == "Check")
+        asked.setdefault("order", list(order))
+    return asked
 
 
-def main(arguments: list[str]) -> int:
-    """The command: files to replay, or `--step FOLDER` for one step in a workspace."""
-    if arguments[:1] == ["--step"]:
-        folder = Path(arguments[1])
-        return run_step(folder, json.loads((folder / "step.json").read_text()))["exitCode"]
+def _ended(workspace: Workspace, step: Mapping[str, Any]) -> dict[str, Any]:
+    """Runs a step to its end."""
+    refresh = "--refresh" in step.get("flags", ())
+    operation = Operation(step["verb"])
+    result = execute(workspace.stack, operation, on_event=workspace.events.append, parallel=1, refresh=refresh)
+    return _seen(workspace, 1 if result.error else 0, _counts(workspace, result), result.error)
+
+
+def _counts(workspace: Workspace, result: Result) -> list[str]:
+    summary = dict(result.summary)
+    same = summary.pop("same")
+    events = workspace.events
+    errored = {e.urn for e in events if e.status == "failed" or (e.kind == "log" and e.severity == "error")}
+    return scenario.count_lines(summary, same, len(errored), preview=result.operation is Operation.PREVIEW)
+
+
+def _killed(workspace: Workspace, step: Mapping[str, Any]) -> dict[str, Any]:
+    """Runs a step in a process of its own and kills that at a call; all its processes must end with it."""
+    method, _, name = step["killAt"].partition(":")
+    error = None
+    with Workspace(workspace.folder).process(step["verb"], parallel=1) as engine:
+        if workspace.wait_for_call(method, name, engine):
+            time.sleep(KILL_AFTER_S)
+        else:
+            error = f"the call {step['killAt']} never came"
+        engine.kill()
+        code = engine.wait()
+    if workspace.survivors():
+        error = "processes outlived the killed engine"
+    return _seen(workspace, code, [], error)
+
+
+def _seen(workspace: Workspace, code: int, counts: list[str], error: str | None) -> dict[str, Any]:
+    resources, pending = scenario.state(workspace.deployment())
+    calls = [{key: item for key, item in call.items() if key != "pid"} for call in workspace.calls()]
+    return {
+        "exitCode": code,
+        "counts": counts,
+        "calls": calls,
+        "resources": resources,
+        "pendingOperations": pending,
+        "error": error,
+    }
+
+
+def _refused(step: Mapping[str, Any], error: str | None) -> bool:
+    """Whether the engine refused an option that the step really uses, by its name."""
+    options = {option for entry in step["resources"] for option in entry.get("opts", {})}
+    return any(f"does not support the option {option}" in (error or "") for option in options)
+
+
+def main(paths: list[Path]) -> int:
+    """Replays files, as many at a time as there are processors."""
     failed = 0
-    for path in map(Path, arguments):
-        found = replay(path)
-        failed += found is not None
-        print(f"{path.stem}: {found or 'holds'}", flush=True)
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for path, found in zip(paths, pool.map(replay, paths), strict=True):
+            failed += found is not None
+            print(f"{path.stem}: {found or 'holds'}", flush=True)
     return 1 if failed else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main([Path(argument) for argument in sys.argv[1:]]))

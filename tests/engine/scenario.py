@@ -1,19 +1,15 @@
-"""Recorded scenarios: a workspace to run one in, what is seen of a step, and how two sightings compare."""
+"""What is seen of a recorded step, and how two sightings compare."""
 
 from __future__ import annotations
 
+import itertools
 import json
-import shutil
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
-RECORDINGS = Path(__file__).parent / "recordings"
-FIXTURES = Path(__file__).parent / "fixtures"
 SECRET_MARK = "4dabf18193072939515e22adb298388d"
 STACK_TYPE = "pulumi:pulumi:Stack"
-CALL_KEYS = ("method", "resource", "id", "olds", "oldInputs", "news", "inputs", "properties")
 KEPT = ("id", "inputs", "outputs", "initErrors", "protect", "retainOnDelete", "delete", "external")
 KEPT_OPTIONS = ("additionalSecretOutputs", "customTimeouts", "ignoreChanges", "replaceOnChanges")
 PAST = {
@@ -24,38 +20,6 @@ PAST = {
     "import": "imported",
 }
 SIGNS = {"create": "+ ", "update": "~ ", "delete": "- ", "replace": "+-", "import": "= "}
-
-
-def load(path: Path) -> dict[str, Any]:
-    return json.loads(path.read_text())
-
-
-def make_workspace(folder: Path) -> None:
-    """The program, its provider as a plugin, and the project files, in an empty folder."""
-    plugin = folder / "provider"
-    plugin.mkdir(parents=True)
-    shutil.copy(FIXTURES / "program.py", folder / "__main__.py")
-    shutil.copy(FIXTURES / "provider.py", plugin / "__main__.py")
-    (folder / "Pulumi.yaml").write_text(
-        "name: recording\nruntime: python\nplugins:\n  providers:\n    - {name: rec, path: ./provider}\n"
-    )
-    (plugin / "PulumiPlugin.yaml").write_text("runtime: python\n")
-
-
-def begin_step(folder: Path, step: Mapping[str, Any]) -> None:
-    """Puts a step's wishes where program and provider look for them."""
-    wishes = {key: item for key, item in step.items() if key != "expect"}
-    if step.get("expect", {}).get("exitCode") == 1:
-        # Independent resources race; what a failure keeps from being done depends on who came first.
-        wishes["order"] = list(dict.fromkeys(call["resource"] for call in step["expect"]["calls"]))
-    (folder / "step.json").write_text(json.dumps(wishes))
-    (folder / "calls.jsonl").write_text("")
-
-
-def calls(folder: Path) -> list[dict[str, Any]]:
-    """The provider calls of the step so far."""
-    noted = [json.loads(line) for line in (folder / "calls.jsonl").read_text().splitlines()]
-    return [{key: item for key, item in call.items() if key != "pid"} for call in noted]
 
 
 def state(deployment: Mapping[str, Any]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
@@ -142,7 +106,13 @@ def _by_resource(calls: Iterable[Mapping[str, Any]]) -> dict[str, list[Mapping[s
     grouped: dict[str, list[Mapping[str, Any]]] = {}
     for call in calls:
         grouped.setdefault(call["resource"], []).append(call)
-    return grouped
+    return {name: _ordered(of_one) for name, of_one in grouped.items()}
+
+
+def _ordered(calls: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The calls with deletes that follow each other in the order of their ids: the engine's own is by chance."""
+    runs = itertools.groupby(calls, key=lambda call: call["method"] == "Delete")
+    return [call for deletes, run in runs for call in (sorted(run, key=lambda c: c["id"]) if deletes else run)]
 
 
 def _order_differs(

@@ -73,11 +73,14 @@ def _steps(project: Project, engine: str, log: Path) -> Iterator[tuple[str, Step
 
 
 def by_resource(calls: Iterable[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:
-    """The calls of each resource in order; those for functions by their token."""
+    """The calls of each resource in order, those for functions by their token; two deletes may come in any order."""
     grouped: dict[str, list[Mapping[str, Any]]] = {}
     for call in calls:
         if call["method"] not in MEETING:
             grouped.setdefault(_resource(call), []).append(call)
+    for of_one in grouped.values():
+        if all(call["method"] == "Delete" for call in of_one):
+            of_one.sort(key=lambda call: json.dumps(same_on_all_runs(call)))
     return grouped
 
 

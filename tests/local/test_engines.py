@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.local.engine_calls import CALLS, Step, brief, by_resource, life_cycle, same_on_all_runs
+from tests.local.project import Project, interrupt, until
 
+NEEDS_PULUMI = pytest.mark.skipif(not shutil.which("pulumi"), reason="there is no `pulumi` command in PATH")
 AGAIN = "if the stack changed, record again where there is a `pulumi` command: python -m tests.local.engine_calls"
 
 
@@ -27,7 +31,7 @@ def test_each_resource_gets_the_calls_that_the_real_engine_was_seen_to_make(embe
         assert {name: seen.get(name) for name in recorded[step]} == recorded[step], f"{step}: {AGAIN}"
 
 
-@pytest.mark.skipif(not shutil.which("pulumi"), reason="there is no `pulumi` command in PATH")
+@NEEDS_PULUMI
 def test_both_engines_make_the_same_calls_and_tell_the_same(
     embedded: dict[str, Step], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
@@ -45,3 +49,40 @@ def told(step: Step) -> dict[str, Any]:
     """What the command said of a step, the order of its changes aside."""
     document = {key: value for key, value in step.document.items() if key not in ("engine", "duration_s")}
     return same_on_all_runs({**document, "changes": sorted(document["changes"], key=lambda change: change["urn"])})
+
+
+@NEEDS_PULUMI
+def test_an_interrupted_real_engine_tells_so_and_the_next_up_goes_on(small_project: Project) -> None:
+    command = small_project.start("local", "up", "aws", "--engine", "pulumi", "--json")
+    log = small_project.root / ".cohost/aws/events.json"
+    until(lambda: log.exists() and "resOutputsEvent" in log.read_text())
+    interrupt(command)
+    out, err = command.communicate(timeout=120)
+    assert command.returncode == 1, err
+    document = json.loads(out)
+    assert document["error"].startswith("interrupted: nothing more is begun")
+    assert document["summary"]["create"] > 0
+    rest = small_project.operate("up")
+    assert rest["engine"] == "pulumi"
+    assert rest["summary"]["create"] > 0
+    small_project.operate("destroy")
+
+
+@NEEDS_PULUMI
+def test_a_killed_command_leaves_no_real_engine_and_the_next_up_goes_on(small_project: Project) -> None:
+    with small_project.start("local", "up", "aws", "--engine", "pulumi", "--json") as command:
+        log = small_project.root / ".cohost/aws/events.json"
+        until(lambda: log.exists() and "resOutputsEvent" in log.read_text())
+        command.kill()
+    until(lambda: not {"pulumi", "cohost.local.aws_provider"} & set(words(small_project)))
+    small_project.operate("up")
+    small_project.operate("destroy")
+
+
+def words(project: Project) -> list[str]:
+    """Every word of the command lines of a project's processes."""
+    found: list[str] = []
+    for pid in project.processes():
+        with contextlib.suppress(OSError):
+            found += Path(f"/proc/{pid}/cmdline").read_text().split("\0")
+    return found
