@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from cohost.cli.answer import Answer
 
 _INTERRUPTED = 130
+_UNREAD = 141
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -31,8 +32,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: The command line without the program's name; None for this process's own.
 
     Returns:
-        0 done, 1 the operation failed, 2 bad input or usage, 130 interrupted.
+        0 done, 1 the operation failed, 2 bad input or usage, 130 interrupted, 141 nobody reads on (`| head`).
     """
+    try:
+        return _run(arguments)
+    except BrokenPipeError:
+        # What Python would still flush goes nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _UNREAD
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     parsed = parser().parse_args(arguments)
     previous = signal.signal(signal.SIGTERM, _interrupt)
     try:
@@ -46,12 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _INTERRUPTED
     finally:
         signal.signal(signal.SIGTERM, previous)
-    try:
-        return _deliver(answer, as_json=parsed.json)
-    except BrokenPipeError:
-        # The reader has seen enough (`| head`); what Python would still flush goes nowhere.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return answer.exit_code
+    return _deliver(answer, as_json=parsed.json)
 
 
 def _deliver(answer: Answer, *, as_json: bool) -> int:

@@ -96,3 +96,15 @@ def test_a_bad_request_is_said_in_one_line_each(small_project: Project) -> None:
     assert unknown.code in (1, 2)
     assert "digit" in unknown.err
     assert "Traceback" not in unknown.err
+
+
+def test_a_reader_who_has_seen_enough_ends_nothing_and_gets_no_traceback(small_project: Project) -> None:
+    up = small_project.start("local", "up", "aws")
+    assert up.stdout is not None
+    assert up.stderr is not None
+    up.stdout.readline()
+    up.stdout.close()
+    errors = up.stderr.read()
+    assert (up.wait(), errors) == (141, "")
+    up.stderr.close()
+    assert small_project.operate("preview")["summary"]["same"] > 30
