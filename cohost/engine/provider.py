@@ -32,6 +32,10 @@ from cohost.errors import CohostError
 GRPC_OPTIONS: Final = [
     ("grpc.max_receive_message_length", 400 << 20),
     ("grpc.max_send_message_length", 400 << 20),
+    # What is left of a resource that failed half-way comes as metadata, which gRPC would cut at 16 KiB; 16 MiB is
+    # what the real engine takes (grpc-go, defaultClientMaxHeaderListSize).
+    ("grpc.max_metadata_size", 16 << 20),
+    ("grpc.absolute_max_metadata_size", 16 << 20),
     # Providers are on this machine; gRPC would ask a configured proxy for them.
     ("grpc.enable_http_proxy", 0),
 ]

@@ -123,6 +123,14 @@ def test_messages_larger_than_grpc_allows_by_default_pass(workspace: Workspace) 
     assert [len(call["properties"]["value"]) for call in workspace.calls("Create")] == [len(text)] * 2
 
 
+def test_what_is_left_of_a_large_resource_that_failed_half_way_is_kept(workspace: Workspace) -> None:
+    value = "x" * (2 << 20)
+    result = workspace.run("up", [thing("large", value=value)], faults={"create:large": "partial"})
+    assert result.error == "rec:index:Thing large: not ready"
+    (left,) = [each for each in workspace.deployment()["resources"] if each["urn"].endswith("::large")]
+    assert (left["id"], left["outputs"]["value"], left["initErrors"]) == ("large-1", value, ["not ready"])
+
+
 def test_a_configured_proxy_is_not_asked_for_this_machine(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
