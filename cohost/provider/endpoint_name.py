@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Final
 
 from cohost.errors import DeploymentError, Problem
-from cohost.provider import endpoints, properties, quota
+from cohost.provider import endpoints, fixed, properties, quota
 from cohost.provider.aws import own_words
 from cohost.provider.context import Context
 from cohost.provider.endpoints import Endpoint
@@ -44,6 +44,8 @@ _FIELDS: Final = {
 }
 # Any change of these is an update, which needs a second fleet for a while: another image is another configuration.
 _FLEET: Final = ("instanceType", "instanceCount", "endpointConfig")
+# What a live endpoint may refuse to have changed; AWS is asked only when one of them differs.
+_FIXED: Final = ("instanceType", "rollbackAlarms")
 
 
 class EndpointName:
@@ -54,15 +56,15 @@ class EndpointName:
         return f"{inputs['region']}/{inputs['name']}"
 
     def check(self, context: Context, olds: Values | None, news: Values) -> Iterator[Problem]:
-        """Checks the inputs, that a new name is free, and that the rollback alarms of a live endpoint stay."""
+        """Checks the inputs, that a new name is free, and that what is fixed in a live endpoint stays."""
         found = list(properties.problems(news, _FIELDS))
         yield from found
         if found:
             return
         if olds is None or not _same_endpoint(olds, news):
             yield from _in_use(context, news)
-        elif _alarms_differ(olds, news) and _live(_look_own(context, news)):
-            yield Problem("", "rollbackAlarms", _alarms_fixed(olds))
+        elif any(olds.get(name) != news[name] for name in _FIXED):
+            yield from _conflicts(context, olds, news)
 
     def diff(self, context: Context, outputs: Values, news: Values) -> Mapping[str, Change]:
         """Also a change when this stack's failed endpoint stands in the way, or one that may yet fail."""
@@ -116,16 +118,16 @@ def _free(context: Context, before: Values | None, inputs: Values) -> None:
     """Makes the name usable.
 
     Raises:
-        DeploymentError: It is somebody else's, or rollback alarms would change that are fixed.
+        DeploymentError: It is somebody else's, or something would change that is fixed.
     """
     name = inputs["name"]
     client = context.aws.client("sagemaker", inputs["region"])
     # A stack that was renamed finds its endpoint under its old name; the aws provider changes the tag after this.
     owners = {inputs["owner"], (before or inputs).get("owner")}
     endpoint = _own(client, inputs, owners)
-    if before and _alarms_differ(before, inputs) and _live(endpoint):
-        # `check` did not see it, where the network failed just then.
-        raise DeploymentError(f"the rollback alarms of {name} {_alarms_fixed(before)}")
+    # `check` did not see it, where the network failed just then.
+    for key, reason in fixed.conflicts(context, endpoint, before or inputs, inputs, patient=True):
+        raise DeploymentError(f"the endpoint {name}: {key} {reason}")
     if endpoint is not None and endpoint.status in (endpoints.CREATING, endpoints.DELETING):
         endpoints.settled(context, client, name)
         endpoint = _own(client, inputs, owners)
@@ -208,22 +210,13 @@ def _in_use(context: Context, news: Values) -> Iterator[Problem]:
         yield Problem("", "name", _taken(news, found[1]))
 
 
-def _alarms_differ(olds: Values, news: Values) -> bool:
-    before, after = olds.get("rollbackAlarms"), news["rollbackAlarms"]
-    return before is not None and after is not UNKNOWN and UNKNOWN not in after and set(before) != set(after)
-
-
-def _live(endpoint: Endpoint | None) -> bool:
-    return endpoint is not None and endpoint.status != endpoints.FAILED
-
-
-def _alarms_fixed(olds: Values) -> str:
-    """The aws provider would replace the live endpoint, deleting it first, to change its rollback alarms."""
-    names = ", ".join(olds["rollbackAlarms"]) or "none"
-    return (
-        f"are fixed when the endpoint is created, and it is live: keep the ones of before ({names}), or give the "
-        "endpoint a new name, which brings up a second one before the old one is deleted"
-    )
+def _conflicts(context: Context, olds: Values, news: Values) -> Iterator[Problem]:
+    """Says them before anything is made; where AWS does not answer, `_free` says them."""
+    try:
+        for key, reason in fixed.conflicts(context, _look_own(context, news), olds, news, patient=False):
+            yield Problem("", key, reason)
+    except DeploymentError:
+        return
 
 
 def _import(context: Context, id: str) -> State | None:

@@ -182,6 +182,16 @@ class Account:
         self.control.delete_endpoint(EndpointName=name)
         until(lambda: self.control.list_endpoints(NameContains=name)["Endpoints"], lambda found: not found)
 
+    def scaling(self, endpoint: str) -> dict[str, str]:
+        """Lets an endpoint scale from 1 to 2 instances; returns what names the scalable target."""
+        target = {
+            "ServiceNamespace": "sagemaker",
+            "ResourceId": f"endpoint/{endpoint}/variant/{VARIANT}",
+            "ScalableDimension": "sagemaker:variant:DesiredInstanceCount",
+        }
+        self.client("application-autoscaling").register_scalable_target(**target, MinCapacity=1, MaxCapacity=2)
+        return target
+
     def invoke(self, endpoint: str, target: str, body: bytes, kind: str = "application/json") -> dict[str, Any]:
         return self.client("sagemaker-runtime").invoke_endpoint(
             EndpointName=endpoint, TargetModel=target, Body=body, ContentType=kind

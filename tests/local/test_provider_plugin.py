@@ -147,6 +147,24 @@ def test_a_live_endpoint_stays_its_stacks_own_and_its_rollback_alarms_as_they_ar
     assert names.update(before, after) == after
 
 
+def test_another_instance_type_for_a_live_endpoint_that_scales_is_refused_in_a_preview_with_the_remedy(
+    account: Account, names: Plugin, config: str
+) -> None:
+    account.endpoint("scaling", config, Tags=OWN)
+    before, after = name_inputs("scaling"), name_inputs("scaling", instanceType=TYPE)
+    assert names.check(after, olds=before) == {}
+    target = account.scaling("scaling")
+    found = names.check(after, olds=before)
+    assert found.keys() == {"instanceType"}
+    assert "maxInstances equal to minInstances" in found["instanceType"]
+    assert names.check(name_inputs("scaling", instanceCount=2), olds=before) == {}, "the same type, more of them"
+    with pytest.raises(Refused, match="maxInstances equal to minInstances"):
+        names.update(before, after)
+    account.client("application-autoscaling").deregister_scalable_target(**target)
+    assert names.update(before, after) == after
+    account.remove("scaling")
+
+
 def test_a_quota_that_is_too_small_is_refused_in_a_preview_with_where_to_ask(account: Account, names: Plugin) -> None:
     account.limit(quota={SMALL_TYPE: 1})
     with pytest.raises(Refused) as caught:

@@ -318,6 +318,19 @@ def test_capacity_can_be_changed_and_is_retained_by_an_update_that_asks_for_it(
     account.remove("scaled")
 
 
+def test_another_instance_type_is_refused_for_a_variant_that_scales(account: Account, role: str, shared: str) -> None:
+    scaled, before = account.scaling(shared), account.describe(shared)["EndpointConfigName"]
+    other = account.config("scaled-other", role=role, instance_type=SMALL_TYPE)
+    update = refusal(lambda: account.control.update_endpoint(EndpointName=shared, EndpointConfigName=other))
+    assert words(update)[0] == "ValidationException"
+    assert f'The variant(s) "{VARIANT}" must be deregistered' in words(update)[2]
+    assert account.describe(shared)["EndpointStatus"] == "InService"
+    account.client("application-autoscaling").deregister_scalable_target(**scaled)
+    for config in (other, before):
+        account.control.update_endpoint(EndpointName=shared, EndpointConfigName=config)
+        assert account.settled(shared)["EndpointConfigName"] == config
+
+
 def test_kill_9_in_the_middle_of_an_update_is_made_good_by_a_restart(
     account: Account, role: str, shared: str, iris: str
 ) -> None:

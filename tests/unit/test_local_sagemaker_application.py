@@ -33,7 +33,7 @@ def application(tmp_path: Path) -> Application:
     return Application(
         cloud=cloud,
         control=control,
-        endpoints=Endpoints(state, control, limits, new_mark=lambda: "mark", begin=lambda arn: None),
+        endpoints=Endpoints(state, control, cloud, limits, new_mark=lambda: "mark", begin=lambda arn: None),
         quotas=Quotas(limits),
         runtime=Runtime(state, traffic),
         traffic=traffic,

@@ -128,6 +128,15 @@ class Cloud:
                 'that the role has "s3:ListBucket" permission.'
             ) from error
 
+    def scales(self, endpoint: str, variant: str, region: str) -> bool:
+        """Tells whether Application Auto Scaling changes the number of a variant's instances."""
+        answer = self.as_service("application-autoscaling", region).describe_scalable_targets(
+            ServiceNamespace="sagemaker",
+            ResourceIds=[f"endpoint/{endpoint}/variant/{variant}"],
+            ScalableDimension="sagemaker:variant:DesiredInstanceCount",
+        )
+        return bool(answer["ScalableTargets"])
+
     def open_object(self, role: str, place: Location, region: str) -> tuple[int, IO[bytes]]:
         """Opens an object as the role; returns its size in bytes and its bytes.
 

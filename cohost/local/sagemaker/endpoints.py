@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Final
 
 from cohost.local.sagemaker import errors, plans
+from cohost.local.sagemaker.cloud import Cloud
 from cohost.local.sagemaker.control import Caller, Control, listing, now, only, tags_of
 from cohost.local.sagemaker.limits import Limits
 from cohost.local.sagemaker.plans import Plan, Policy
@@ -40,6 +41,7 @@ class Endpoints:
         self,
         state: State,
         control: Control,
+        cloud: Cloud,
         limits: Limits,
         *,
         new_mark: Callable[[], str],
@@ -50,11 +52,12 @@ class Endpoints:
         Args:
             state: The records.
             control: Where configurations and models are looked up.
+            cloud: Where it is looked up which variants scale.
             limits: The account's quotas.
             new_mark: Makes the name of a new fleet.
             begin: Does what the record of an endpoint (by ARN) says is to be done, in the background.
         """
-        self._state, self._control, self._limits = state, control, limits
+        self._state, self._control, self._cloud, self._limits = state, control, cloud, limits
         self._new_mark, self._begin = new_mark, begin
 
     def create_endpoint(self, caller: Caller, request: Record) -> Record:
@@ -119,6 +122,7 @@ class Endpoints:
             if request.get("RetainAllVariantProperties"):
                 excluded = request.get("ExcludeRetainedVariantProperties", [])
                 plan = plan.retaining(old, {each["VariantPropertyType"] for each in excluded})
+            self._check_scaling(caller, record["EndpointName"], old, plan)
             self._check_quota(caller, plan.instance_type, plan.count)
             self._change(record, plan)
             record["LastDeploymentConfig"] = deployment
@@ -171,6 +175,13 @@ class Endpoints:
         config = self._control.config(caller, config_name)
         model = self._control.model(caller, config["ProductionVariants"][0]["ModelName"])
         return Plan.of(config, model, self._new_mark())
+
+    def _check_scaling(self, caller: Caller, endpoint: str, old: Plan, new: Plan) -> None:
+        """Refuses another instance type for a variant that scales (developer guide, endpoint-scaling-update)."""
+        if (old.variant, old.instance_type) == (new.variant, new.instance_type):
+            return
+        if self._cloud.scales(endpoint, old.variant, caller.region):
+            raise errors.scaled(old.variant)
 
     def _check_quota(self, caller: Caller, instance_type: str, delta: int) -> None:
         """Refuses more instances than the account may have, those of fleets on their way included."""

@@ -63,6 +63,14 @@ def config_in_use(name: str) -> ServiceError:
     return invalid(f'Cannot update endpoint with the currently in use endpoint configuration "{name}".')
 
 
+def scaled(variant: str) -> ServiceError:
+    """The control plane's answer to an update that takes a scaled variant away or gives it another instance type."""
+    return invalid(
+        f'The variant(s) "{variant}" must be deregistered as scalable targets with Application Auto Scaling before '
+        "they can be removed or have their instance type changed."
+    )
+
+
 def over_quota(instance_type: str, *, limit: int, used: int, delta: int) -> ServiceError:
     """SageMaker's answer when an account's quota does not cover what was asked for."""
     return ServiceError(

@@ -60,7 +60,7 @@ def serve(folder: Path, port: int, aws_url: str, end: threading.Event) -> None:
         application = Application(
             cloud=cloud,
             control=control,
-            endpoints=Endpoints(state, control, limits, new_mark=fleets.new_mark, begin=deployments.begin),
+            endpoints=Endpoints(state, control, cloud, limits, new_mark=fleets.new_mark, begin=deployments.begin),
             quotas=Quotas(limits),
             runtime=Runtime(state, traffic),
             traffic=traffic,
