@@ -1,8 +1,10 @@
 """`cohost:sagemaker:EndpointName`: the right to create or update a SageMaker endpoint of a name.
 
-SageMaker keeps an endpoint whose creation failed, and the aws provider does not put it into the state
-(hashicorp/terraform-provider-aws#40080), so that the next `up` would meet "already exists". The endpoint takes
-its name from this resource, which first removes this stack's own failed one.
+The aws provider puts an endpoint into the state only once it is in service (hashicorp/terraform-provider-aws#40080).
+SageMaker keeps one whose creation failed, and goes on with one whose deployment was interrupted: the next `up`
+would meet "already exists", and a `destroy` would leave it behind. The endpoint takes its name from this resource,
+which first removes this stack's own endpoint that failed or that an interrupted deployment began, and, when it is
+deleted itself, whatever is left of this stack's under the name.
 """
 
 from __future__ import annotations
@@ -49,7 +51,7 @@ _FIXED: Final = ("instanceType", "rollbackAlarms")
 
 
 class EndpointName:
-    """Looks at the live endpoint of the name, its owner and the quota; deletes only this stack's failed one."""
+    """Looks at the live endpoint of the name, its owner and the quota; deletes only what no state can know."""
 
     def identify(self, inputs: Values) -> str:
         """`<region>/<name>`."""
@@ -99,19 +101,11 @@ class EndpointName:
         return _import(context, id)
 
     def delete(self, context: Context, outputs: Values) -> None:
-        """Removes this stack's own failed endpoint, which no other resource knows."""
+        """Removes this stack's own endpoint of the name; one in the state was deleted before."""
         client = context.aws.client("sagemaker", outputs["region"])
         endpoint = endpoints.settled(context, client, outputs["name"])
-        if endpoint is None or endpoints.owner_of(client, endpoint) != outputs["owner"]:
-            return
-        if endpoint.status == endpoints.FAILED:
-            endpoints.remove(context, client, endpoint)
-        else:
-            context.warning(
-                f"the endpoint {endpoint.name} is {endpoint.status} and carries this stack's tag, but is not in "
-                f"its state: aws sagemaker delete-endpoint --region {outputs['region']} "
-                f"--endpoint-name {endpoint.name}"
-            )
+        if endpoint is not None and endpoints.owner_of(client, endpoint) == outputs["owner"]:
+            _remove(context, client, endpoint)
 
 
 def _free(context: Context, before: Values | None, inputs: Values) -> None:
@@ -128,12 +122,20 @@ def _free(context: Context, before: Values | None, inputs: Values) -> None:
     # `check` did not see it, where the network failed just then.
     for key, reason in fixed.conflicts(context, endpoint, before or inputs, inputs, patient=True):
         raise DeploymentError(f"the endpoint {name}: {key} {reason}")
-    if endpoint is not None and endpoint.status in (endpoints.CREATING, endpoints.DELETING):
+    # What was being created before this deployment began is in no state, and has answered nobody.
+    begun = endpoint is not None and endpoint.status == endpoints.CREATING
+    if endpoint is not None and endpoint.moving:
         endpoints.settled(context, client, name)
         endpoint = _own(client, inputs, owners)
-    if endpoint is not None and endpoint.status == endpoints.FAILED:
-        endpoints.remove(context, client, endpoint)
-        context.info(f"removed the failed endpoint {name}: {endpoint.failure}")
+    if endpoint is not None and (begun or endpoint.status == endpoints.FAILED):
+        _remove(context, client, endpoint)
+
+
+def _remove(context: Context, client: Any, endpoint: Endpoint) -> None:
+    endpoints.remove(context, client, endpoint)
+    failed = endpoint.status == endpoints.FAILED
+    why = f"had failed: {endpoint.failure}" if failed else "an interrupted deployment had left"
+    context.info(f"removed the endpoint {endpoint.name}, which {why}")
 
 
 def _own(client: Any, inputs: Values, owners: Collection[str | None]) -> Endpoint | None:

@@ -105,7 +105,7 @@ def remove(context: Context, client: Any, endpoint: Endpoint) -> None:
     Raises:
         DeploymentError: It is still there.
     """
-    context.status(f"deleting the failed endpoint {endpoint.name}: {endpoint.failure}", last=True)
+    context.status(f"deleting the endpoint {endpoint.name}, which is {endpoint.status} {endpoint.failure}", last=True)
     with own_words(f"deleting the endpoint {endpoint.name}"):
         client.delete_endpoint(EndpointName=endpoint.name)
     left = settled(context, client, endpoint.name)

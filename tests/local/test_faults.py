@@ -111,6 +111,23 @@ def test_a_failed_first_endpoint_goes_with_destroy(small_project: Project, monke
     assert cloud.leftovers() == {}
 
 
+def test_an_endpoint_whose_deployment_was_killed_goes_with_destroy(
+    small_project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = small_project.start("local", "up", "aws")
+    assert command.stdout
+    assert any("creating aws:sagemaker:Endpoint " in line for line in command.stdout)
+    command.kill()
+    command.communicate()
+    cloud = use(small_project, monkeypatch)
+    small_project.operate("destroy")
+    assert cloud.leftovers() == {}
+    outputs = small_project.operate("up")["outputs"]
+    assert answers(small_project, outputs, "digits")
+    small_project.operate("destroy")
+    assert cloud.leftovers() == {}
+
+
 def test_an_update_that_sagemaker_takes_back_is_a_failure_and_done_by_the_next_up(
     small_project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -17,7 +17,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.local.project import Project, change_model
+from tests.local.cloud import Cloud
+from tests.local.project import Project, change_model, until
 from tests.local.test_faults import answers
 from tests.local.test_life_cycle import use
 
@@ -26,7 +27,6 @@ SEED = int(os.environ.get("COHOST_SEED", "20261124"))
 
 
 KINDS = {
-    "aws:sagemaker/endpoint:Endpoint": "endpoint",
     "aws:sagemaker/endpointConfiguration:EndpointConfiguration": "config",
     "aws:sagemaker/model:Model": "model",
     "aws:s3/bucket:Bucket": "bucket",
@@ -37,7 +37,7 @@ KINDS = {
     "aws:kms/alias:Alias": "alias",
     "aws:kms/key:Key": "key",
 }
-"""What `Cloud.leftovers` calls the resources of a type."""
+"""What `Cloud.leftovers` calls the resources of a type. Of an endpoint nothing may be left: it costs."""
 
 
 @dataclass(frozen=True)
@@ -93,14 +93,23 @@ def test_after_kills_at_random_moments_up_converges_and_destroy_leaves_nothing_u
         hit, output = kill_within(small_project, operation, victim, moment)
         killed, said = killed + hit, said + output
     assert killed == KILLS
-    outputs = small_project.operate("up")["outputs"]
     cloud = use(small_project, monkeypatch)
+    remove_endpoint_out_of_state(small_project, cloud)
+    outputs = small_project.operate("up")["outputs"]
     for model in ("digits", "iris"):
         assert answers(small_project, outputs, model)
     small_project.operate("destroy")
     named = {token for token in KINDS if f"error: {token} " in said} | pending_types(small_project)
     unnamed = cloud.leftovers().keys() - {KINDS[token] for token in named}
     assert unnamed == set(), cloud.leftovers()
+
+
+def remove_endpoint_out_of_state(project: Project, cloud: Cloud) -> None:
+    """Does by hand what docs/operations.md says where a kill hit the aws provider's own create of the endpoint."""
+    failed = project.cohost("local", "up", "aws", "--json")
+    if failed.code and "Cannot create already existing endpoint" in failed.json()["error"]:
+        cloud.client("sagemaker").delete_endpoint(EndpointName=cloud.endpoint()["EndpointName"])
+        until(lambda: "endpoint" not in cloud.leftovers())
 
 
 def kill_within(project: Project, operation: str, victim: Victim, moment: float) -> tuple[bool, str]:

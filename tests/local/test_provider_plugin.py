@@ -89,20 +89,29 @@ def test_this_stacks_own_failed_endpoint_is_a_difference_and_removed(
     assert "failed" in names_of(account), "a preview removes nothing"
     assert names.update(given, given) == given
     assert "failed" not in names_of(account)
-    assert any(line.startswith("removed the failed endpoint failed: ") for line in listening.said)
+    assert any(line.startswith("removed the endpoint failed, which had failed: ") for line in listening.said)
 
 
-def test_an_endpoint_that_a_killed_deployment_was_making_is_waited_for_and_kept_when_it_comes(
-    account: Account, names: Plugin, config: str
+def test_an_endpoint_that_an_interrupted_deployment_was_making_is_waited_for_and_removed(
+    account: Account, names: Plugin, config: str, listening: Engine
 ) -> None:
     given = name_inputs("killed")
     assert not names.diff(given, given).detailedDiff  # and has loaded what it needs to look again at once
     account.control.create_endpoint(EndpointName="killed", EndpointConfigName=config, Tags=OWN)
     assert list(names.diff(given, given).detailedDiff) == ["name"]
     names.update(given, given)
-    assert account.describe("killed")["EndpointStatus"] == "InService"
+    assert "killed" not in names_of(account)
+    assert "removed the endpoint killed, which an interrupted deployment had left" in listening.said
     assert not names.diff(given, given).detailedDiff
-    account.remove("killed")
+
+
+def test_an_endpoint_in_service_may_be_in_the_state_and_stays(account: Account, names: Plugin, config: str) -> None:
+    account.endpoint("serving", config, Tags=OWN)
+    given = name_inputs("serving")
+    assert not names.diff(given, given).detailedDiff
+    names.update(given, name_inputs("serving", instanceCount=2))
+    assert account.describe("serving")["EndpointStatus"] == "InService"
+    account.remove("serving")
 
 
 @pytest.mark.parametrize(
@@ -194,16 +203,24 @@ def test_an_update_is_checked_against_the_quota_for_both_fleets_and_its_cost_is_
     ]
 
 
-def test_delete_removes_an_own_failed_endpoint_and_names_a_live_one(
-    account: Account, names: Plugin, config: str, listening: Engine
+@pytest.mark.parametrize("status", ["Creating", "InService", "Failed"])
+def test_delete_removes_what_is_left_of_the_stacks_own_under_the_name(
+    account: Account, names: Plugin, config: str, listening: Engine, status: str
 ) -> None:
-    failed_endpoint(account, "left", config, OWN)
-    names.delete(name_inputs("left"))
-    assert "left" not in names_of(account)
+    name = f"left-{status}"
+    if status == "Failed":
+        failed_endpoint(account, name, config, OWN)
+    elif status == "InService":
+        account.endpoint(name, config, Tags=OWN)
+    else:
+        account.control.create_endpoint(EndpointName=name, EndpointConfigName=config, Tags=OWN)
+    names.delete(name_inputs(name))
+    assert name not in names_of(account)
+    assert any(line.startswith(f"removed the endpoint {name}, which ") for line in listening.said)
+
+
+def test_an_import_takes_what_the_live_endpoint_runs(account: Account, names: Plugin, config: str) -> None:
     account.endpoint("alive", config, Tags=OWN)
-    names.delete(name_inputs("alive"))
-    assert account.describe("alive")["EndpointStatus"] == "InService"
-    assert any("aws sagemaker delete-endpoint" in line and "alive" in line for line in listening.said)
     imported = names.read(f"{REGION}/alive")
     assert imported is not None
     assert imported[0] == name_inputs("alive", rollbackAlarms=[], endpointConfig=config)
