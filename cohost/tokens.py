@@ -11,6 +11,11 @@ PLUGIN: Final = "cohost"
 ARTIFACT_SET: Final = "cohost:index:ArtifactSet"
 SAGEMAKER_ENDPOINT_NAME: Final = "cohost:sagemaker:EndpointName"
 SAGEMAKER_ACTIVE_RELEASE: Final = "cohost:sagemaker:ActiveRelease"
+VERTEX_MODEL: Final = "cohost:vertex:Model"
+VERTEX_MODEL_SET: Final = "cohost:vertex:ModelSet"
+VERTEX_DEPLOYED_MODEL: Final = "cohost:vertex:DeployedModel"
+VERTEX_ENDPOINT_DRAIN: Final = "cohost:vertex:EndpointDrain"
+VERTEX_ACTIVE_RELEASE: Final = "cohost:vertex:ActiveRelease"
 
 # Components of the AWS stack.
 AWS_ARTIFACT_STORE: Final = "cohost:aws:ArtifactStore"
