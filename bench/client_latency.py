@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import statistics
 import urllib.parse
+from collections.abc import Callable, Mapping
 
 import urllib3
 
@@ -34,6 +35,11 @@ def main() -> None:
         test = smoke.load(root / "model_artifacts" / MODEL / smoke.FILE)
         with Predictor.from_outputs(outputs) as predictor:
             ours, bare = measure(predictor, outputs, test)
+    tell(ours, bare)
+
+
+def tell(ours: float, bare: float) -> None:
+    """Prints the two medians and ends the script."""
     print(report.machine())
     ratio = ours / bare
     measured, alternative = f"{ours * 1e3:.3f} ms", f"a bare POST of the same bytes {bare * 1e3:.3f} ms"
@@ -50,16 +56,24 @@ def measure(predictor: Predictor, outputs: dict[str, str], test: smoke.SmokeTest
     path = f"/endpoints/{outputs['endpoint']}/invocations"
     headers = {"Content-Type": f"{CONTENT_TYPE}{size}", "X-Amzn-SageMaker-Target-Model": target}
     signed = runtime.sign("POST", path, body, headers)
-    where = urllib.parse.urlsplit(runtime.url)
+    bare = bare_post(runtime.url, path, body, signed)
+    return medians(lambda: predictor.infer(MODEL, inputs), bare)
+
+
+def bare_post(url: str, path: str, body: bytes, headers: Mapping[str, str]) -> Callable[[], None]:
+    """A POST that must succeed, on one kept-alive connection."""
+    where = urllib.parse.urlsplit(url)
     pool = urllib3.HTTPConnectionPool(str(where.hostname), where.port, maxsize=1)
 
-    def bare() -> None:
-        answer = pool.urlopen("POST", path, body=body, headers=signed, retries=False)
+    def post() -> None:
+        answer = pool.urlopen("POST", path, body=body, headers=headers, retries=False)
         assert answer.status == 200, answer.data
 
-    def ours() -> None:
-        predictor.infer(MODEL, inputs)
+    return post
 
+
+def medians(ours: Callable[[], object], bare: Callable[[], object]) -> tuple[float, float]:
+    """Median seconds of two actions that take turns."""
     for action in (bare, ours):
         for _ in range(100):
             action()

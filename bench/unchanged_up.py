@@ -12,7 +12,7 @@ import boto3
 
 from bench import report
 from bench.local_stack import cohost, project
-from cohost.local import emulators, session
+from cohost.local import clouds, emulators, session
 from cohost.release import archive_key
 
 COUNTS = (10, 10_000)
@@ -82,8 +82,8 @@ def catalog(models: dict[str, str]) -> str:
 
 def put(root: Path, prefix: str, models: dict[str, str]) -> None:
     """Stores an archive for each model."""
-    emulators.start(root)
-    variables = emulators.environment(root, region="eu-west-1")
+    emulators.start(root, emulators.AWS)
+    variables = clouds.environment(root, emulators.AWS, {"aws:region": "eu-west-1"})
     client: Any = boto3.client(
         "s3",
         region_name="eu-west-1",

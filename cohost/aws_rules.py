@@ -13,9 +13,7 @@ from typing import Final
 
 from cohost import fleet
 from cohost.aws_settings import AwsSettings, Encryption, Image, Network, Variant
-
-# A key of the project's namespace ("variant.maxInstances"), and what is wrong.
-Fault = tuple[str, str]
+from cohost.setting_rules import Fault, keeping
 
 # Source: botocore 1.44.5, logs, PutRetentionPolicy.
 _RETENTION_DAYS: Final = (
@@ -129,12 +127,6 @@ def network(network: Network) -> Iterator[Fault]:
         yield "network.subnetIds", "names one subnet; SageMaker wants two or more, in different zones"
     if subnets and not groups:
         yield "network.securityGroupIds", "is missing, and subnetIds needs it; one or more of the same VPC"
-
-
-def keeping(*, production: bool, force_destroy: bool) -> Iterator[Fault]:
-    """Whether a store is to be kept and thrown away at once."""
-    if production and force_destroy:
-        yield "forceDestroy", "is true, and so is production, which protects the store; one of them must be false"
 
 
 def retention(days: int) -> Iterator[Fault]:

@@ -5,77 +5,57 @@ What the types alone cannot say (which go together, what can serve) is in `cohos
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
-from pydantic.alias_generators import to_camel
+from pydantic import Field
 
 from cohost import fleet
 from cohost.policies_aws import Vpc
-
-
-def _like(pattern: str, expected: str) -> AfterValidator:
-    """A text of a certain form; `expected` ends the sentence "... is not"."""
-
-    def check(value: str) -> str:
-        if not re.fullmatch(pattern, value):
-            raise ValueError(f"{value!r} is not {expected}")
-        return value
-
-    return AfterValidator(check)
-
+from cohost.setting_types import FilePath, Settings, like
 
 _LETTERS = "letters, digits and single hyphens between them, 63 at most"
 # Source: botocore 1.44.5, sagemaker, VariantName.
-Name = Annotated[str, _like(r"(?=.{1,63}$)[a-zA-Z0-9](-*[a-zA-Z0-9])*", f"a name of {_LETTERS}")]
-Region = Annotated[str, _like(r"[a-z]{2}(-[a-z]+)+-[0-9]+", "a region; one is eu-west-1")]
-AccountId = Annotated[str, _like(r"[0-9]{12}", "an account number of 12 digits, in quotes")]
+Name = Annotated[str, like(r"(?=.{1,63}$)[a-zA-Z0-9](-*[a-zA-Z0-9])*", f"a name of {_LETTERS}")]
+Region = Annotated[str, like(r"[a-z]{2}(-[a-z]+)+-[0-9]+", "a region; one is eu-west-1")]
+AccountId = Annotated[str, like(r"[0-9]{12}", "an account number of 12 digits, in quotes")]
 KmsKeyArn = Annotated[
     str,
-    _like(
+    like(
         r"arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+",
         "the ARN of a key (not of an alias); one is arn:aws:kms:eu-west-1:123456789012:key/1234abcd-…",
     ),
 ]
 TopicArn = Annotated[
     str,
-    _like(
+    like(
         r"arn:[a-z-]+:sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_.-]+",
         "the ARN of an SNS topic; one is arn:aws:sns:eu-west-1:123456789012:alerts",
     ),
 ]
-SubnetId = Annotated[str, _like(r"subnet-[0-9a-f]+", "a subnet's id; one is subnet-0123456789abcdef0")]
-SecurityGroupId = Annotated[str, _like(r"sg-[0-9a-f]+", "a security group's id; one is sg-0123456789abcdef0")]
+SubnetId = Annotated[str, like(r"subnet-[0-9a-f]+", "a subnet's id; one is subnet-0123456789abcdef0")]
+SecurityGroupId = Annotated[str, like(r"sg-[0-9a-f]+", "a security group's id; one is sg-0123456789abcdef0")]
 # Source: botocore 1.44.5, sagemaker-runtime, TargetModelHeader.
 TargetModelPattern = Annotated[
-    str, _like(r"[!-~]{1,1024}", "a pattern of 1 to 1024 printable characters; one is digits/*")
+    str, like(r"[!-~]{1,1024}", "a pattern of 1 to 1024 printable characters; one is digits/*")
 ]
-ImageTag = Annotated[str, _like(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}", "an image tag; one is 26.05-py3")]
+ImageTag = Annotated[str, like(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}", "an image tag; one is 26.05-py3")]
 ImageUri = Annotated[
     str,
-    _like(r"[^\s/]+/[^\s]+[:@][^\s]+", "an image's address with a tag or digest: registry/repository:tag"),
+    like(r"[^\s/]+/[^\s]+[:@][^\s]+", "an image's address with a tag or digest: registry/repository:tag"),
 ]
 # Source: botocore 1.44.5, sagemaker, EndpointName. Lower case, because SageMaker writes it so in the ARN and
 # IAM compares ARNs by case; shorter than SageMaker's 63, for the names derived from it.
 EndpointName = Annotated[
     str,
-    _like(
+    like(
         r"(?=.{1,48}$)[a-z0-9](-*[a-z0-9])*",
         "an endpoint's name: lower-case letters, digits and single hyphens between them, 48 at most",
     ),
 ]
-FilePath = Annotated[str, _like(r"[^\x00-\x1f]+", "a file's path")]
 Ratio = Annotated[float, Field(gt=0, lt=1)]
 
 
-class _Settings(BaseModel):
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", allow_inf_nan=False, alias_generator=to_camel, populate_by_name=True
-    )
-
-
-class Variant(_Settings):
+class Variant(Settings):
     """The fleet: one production variant.
 
     Attributes:
@@ -98,7 +78,7 @@ class Variant(_Settings):
         return self.max_instances > self.min_instances
 
 
-class Image(_Settings):
+class Image(Settings):
     """The serving image: a version of AWS's Triton image, or any image built from it.
 
     Attributes:
@@ -112,7 +92,7 @@ class Image(_Settings):
     uri: ImageUri | None = None
 
 
-class Encryption(_Settings):
+class Encryption(Settings):
     """With what artifacts are encrypted.
 
     Attributes:
@@ -122,7 +102,7 @@ class Encryption(_Settings):
     kms_key_arn: KmsKeyArn | None = None
 
 
-class Network(_Settings):
+class Network(Settings):
     """Where the containers run.
 
     Attributes:
@@ -137,7 +117,7 @@ class Network(_Settings):
     isolation: bool = False
 
 
-class Rollback(_Settings):
+class Rollback(Settings):
     """When SageMaker takes an endpoint update back.
 
     Attributes:
@@ -152,7 +132,7 @@ class Rollback(_Settings):
     bake_seconds: int = Field(default=300, ge=0, le=1800)
 
 
-class AlarmSettings(_Settings):
+class AlarmSettings(Settings):
     """What is worth a notification; every threshold is over five minutes.
 
     Attributes:
@@ -172,7 +152,7 @@ class AlarmSettings(_Settings):
     notify: tuple[TopicArn, ...] = ()
 
 
-class Caller(_Settings):
+class Caller(Settings):
     """What the caller policy allows.
 
     Attributes:
@@ -182,7 +162,7 @@ class Caller(_Settings):
     target_models: tuple[TargetModelPattern, ...] = ()
 
 
-class Verify(_Settings):
+class Verify(Settings):
     """What is looked at before a release goes live, beside the smoke tests.
 
     Attributes:
@@ -192,7 +172,7 @@ class Verify(_Settings):
     gpu: bool = True
 
 
-class AwsSettings(_Settings):
+class AwsSettings(Settings):
     """Everything a stack on AWS can be told.
 
     Attributes:

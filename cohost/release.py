@@ -170,6 +170,21 @@ def for_sagemaker(models: Mapping[str, str], endpoint: str) -> ActiveRelease:
     )
 
 
+def for_vertex(models: Mapping[str, str], endpoint: str) -> ActiveRelease:
+    """The active release of a Vertex AI endpoint, whose targets are the models' names on Triton.
+
+    Args:
+        models: Digest by model name.
+        endpoint: The endpoint's full name, `projects/<project>/locations/<region>/endpoints/<id>`.
+    """
+    return ActiveRelease(
+        release=Release(models).digest,
+        platform="gcp",
+        endpoint=endpoint,
+        models={name: ModelTarget(digest, name) for name, digest in models.items()},
+    )
+
+
 def _text(document: Mapping[str, Any], key: str) -> str:
     value = document[key]
     if not isinstance(value, str):

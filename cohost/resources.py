@@ -16,14 +16,14 @@ from cohost import tokens
 __all__ = ["ArtifactSet", "EndpointName", "SageMakerActiveRelease"]
 
 
-class _OwnResource(pulumi.CustomResource):
+class OwnResource(pulumi.CustomResource):
     """A resource of the plugin; its properties stand in `__dict__` under their wire names."""
 
     def _output(self, wire_name: str) -> pulumi.Output[Any]:
         return cast("pulumi.Output[Any]", self.__dict__[wire_name])
 
 
-class ArtifactSet(_OwnResource):
+class ArtifactSet(OwnResource):
     """Every artifact of a catalog in the store: one resource, whatever the number of models."""
 
     def __init__(
@@ -70,7 +70,7 @@ class ArtifactSet(_OwnResource):
         return self._output("models")
 
 
-class EndpointName(_OwnResource):
+class EndpointName(OwnResource):
     """The right to create or update a SageMaker endpoint of this name: free of our own failed one."""
 
     def __init__(
@@ -141,7 +141,7 @@ class EndpointName(_OwnResource):
         return self._output("rollbackAlarms")
 
 
-class SageMakerActiveRelease(_OwnResource):
+class SageMakerActiveRelease(OwnResource):
     """The release that callers get: verified on the live endpoint, then activated."""
 
     def __init__(

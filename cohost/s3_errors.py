@@ -14,7 +14,7 @@ from botocore.exceptions import (
 )
 
 from cohost.errors import PreconditionFailed, StoreError
-from cohost.store import ObjectNotFound
+from cohost.store import BucketNotFound, ObjectNotFound
 
 _PRECONDITION = frozenset({"PreconditionFailed", "412", "ConditionalRequestConflict", "409"})
 _NOT_FOUND = frozenset({"NoSuchKey", "404", "NotFound", "NoSuchVersion"})
@@ -63,7 +63,7 @@ def _translate(what: str, error: ClientError) -> StoreError:
     if code in _NOT_FOUND:
         return ObjectNotFound(f"{what}: there is no such object")
     if code == "NoSuchBucket":
-        return StoreError(f"{what}: the bucket does not exist")
+        return BucketNotFound(f"{what}: the bucket does not exist")
     if code in _DENIED:
         return StoreError(f"{what}: access denied: {message}: the caller's policy must allow it, for bucket and key")
     if code in _DAMAGED:

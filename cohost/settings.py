@@ -1,37 +1,56 @@
-"""From a stack's configuration to typed settings and a catalog, or to every problem at once.
+"""A stack's typed settings and its catalog, for the platform that its configuration names.
 
-Pure: configuration comes in as the engine hands it to a program (full keys, every value a string, maps and
-lists as JSON), and nothing here knows Pulumi. docs/configuration.md describes the keys.
+docs/configuration.md describes the keys; `cohost.setting_reader` reads them.
 """
 
 from __future__ import annotations
 
-import json
-import types
-from collections.abc import Iterator, Mapping, Sequence
-from difflib import get_close_matches
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, get_args, get_origin
+from typing import Final
 
-from pydantic import BaseModel, ValidationError
-
-from cohost import aws_rules, catalog, fleet, tokens, validation
+from cohost import aws_rules, catalog, fleet, gcp_rules, tokens, validation, vertex_fleet
 from cohost.aws_settings import AwsSettings
 from cohost.catalog import Catalog
+from cohost.digest_cache import DigestCache
 from cohost.errors import InputError, Problem
+from cohost.folder import shown
+from cohost.gcp_settings import GcpSettings
+from cohost.setting_reader import Platform, problem
 
-if TYPE_CHECKING:
-    from pydantic_core import ErrorDetails
+Settings = AwsSettings | GcpSettings
 
-    from cohost.artifact import DigestCache
-
-_REGION_KEY: Final = "aws:region"
-# What stands in for values that are wrong, so that everything else is still looked at.
-_STAND_IN: Final = {"platform": "aws", "region": "us-east-1", "endpointName": "shared-endpoint"}
-
-_LONGEST_SHOWN: Final = 100
-
-Location = tuple[int | str, ...]
+_NO_PLATFORM: Final = 'is missing; this release knows "aws" and "gcp"'
+_AWS: Final = Platform(
+    model=AwsSettings,
+    provider_keys={"region": "aws:region"},
+    stand_in={"platform": "aws", "region": "us-east-1", "endpointName": "shared-endpoint"},
+    missing={
+        "platform": _NO_PLATFORM,
+        "region": "is missing; set it with `pulumi config set aws:region eu-west-1`",
+    },
+    defaults=lambda stack: {"endpointName": f"{tokens.PROJECT}-{stack}"},
+    faults=aws_rules.faults,
+)
+_GCP: Final = Platform(
+    model=GcpSettings,
+    provider_keys={"project": "gcp:project", "region": "gcp:region"},
+    stand_in={
+        "platform": "gcp",
+        "project": "my-project",
+        "region": "us-central1",
+        "image": f"us-central1-docker.pkg.dev/my-project/serving/triton@sha256:{'0' * 64}",
+    },
+    missing={
+        "project": "is missing; set it with `pulumi config set gcp:project my-project`",
+        "region": "is missing; set it with `pulumi config set gcp:region europe-west4`",
+        "image": "is missing: the address, with its digest, of a Triton image in an Artifact Registry repository of "
+        "this region; bootstrap/ makes the repository and names the command that fills it",
+    },
+    defaults=lambda stack: {},
+    faults=gcp_rules.faults,
+    regional=gcp_rules.REGIONAL,
+)
 
 
 def check(config: Mapping[str, str], *, stack: str) -> list[Problem]:
@@ -44,7 +63,7 @@ def check(config: Mapping[str, str], *, stack: str) -> list[Problem]:
     return _read(config, stack)[1]
 
 
-def parse(config: Mapping[str, str], *, stack: str) -> AwsSettings:
+def parse(config: Mapping[str, str], *, stack: str) -> Settings:
     """Returns a stack's settings; arguments as of `check`.
 
     Raises:
@@ -56,15 +75,24 @@ def parse(config: Mapping[str, str], *, stack: str) -> AwsSettings:
     return settings
 
 
-def preflight(settings: AwsSettings, models: Catalog, *, cache: DigestCache | None = None) -> list[Problem]:
-    """Returns everything wrong with a catalog on this fleet: the models, and their size on its disk."""
+def max_model_bytes(settings: Settings) -> int | None:
+    """Returns the largest model that fits on a stack's fleet; None where nothing but their sum counts."""
+    if isinstance(settings, GcpSettings):
+        return None
     instance = fleet.instance_type(settings.variant.instance_type)
-    return validation.validate(models, max_bytes=instance.max_model_bytes if instance else None, cache=cache)
+    return instance.max_model_bytes if instance else None
+
+
+def preflight(settings: Settings, models: Catalog, *, cache: DigestCache | None = None) -> list[Problem]:
+    """Returns everything wrong with a catalog on this fleet: the models, and their size on it."""
+    cache = cache or DigestCache()
+    found = validation.validate(models, max_bytes=max_model_bytes(settings), cache=cache)
+    return found + (_memory(settings, models, cache) if isinstance(settings, GcpSettings) else [])
 
 
 def prepare(
     config: Mapping[str, str], *, stack: str, root: Path, cache: DigestCache | None = None
-) -> tuple[AwsSettings, Catalog]:
+) -> tuple[Settings, Catalog]:
     """Returns a stack's settings and its catalog, both checked, before anything changes.
 
     Args:
@@ -88,145 +116,28 @@ def prepare(
     return settings, models
 
 
-def _read(config: Mapping[str, str], stack: str) -> tuple[AwsSettings, list[Problem]]:
+def _read(config: Mapping[str, str], stack: str) -> tuple[Settings, list[Problem]]:
     """Returns settings (with stand-ins for what is wrong) and the problems."""
-    values, faults = _decode(config, stack)
-    platform = values.get("platform", "aws")
-    if platform != "aws":
-        # The other keys are another platform's: nothing can be said of them.
-        return AwsSettings.model_validate(_STAND_IN), [_problem(stack, "platform", _platform_fault(platform))]
-    settings, type_faults = _validate(values)
-    faults += type_faults
-    broken = {_path(location) for location, _ in faults}
-    rules = [fault for fault in aws_rules.faults(settings) if not _stands_in(fault[0], broken)]
-    problems = [_problem(stack, _path(location), message) for location, message in faults]
-    return settings, sorted([*problems, *(_problem(stack, key, message) for key, message in rules)])
-
-
-def _decode(config: Mapping[str, str], stack: str) -> tuple[dict[str, Any], list[tuple[Location, str]]]:
-    """Returns the project's own values as the types want them: maps and lists read from their JSON."""
-    values: dict[str, Any] = {"endpointName": f"{tokens.PROJECT}-{stack}"}
-    faults: list[tuple[Location, str]] = []
-    if _REGION_KEY in config:
-        values["region"] = config[_REGION_KEY]
-    structured = {field.alias for field in AwsSettings.model_fields.values() if _is_structured(field.annotation)}
-    for full_key, text in config.items():
-        namespace, _, key = full_key.partition(":")
-        if namespace != tokens.PROJECT:
-            continue
-        try:
-            # `region` is a setting of the aws provider, not one of ours.
-            values["region?" if key == "region" else key] = json.loads(text) if key in structured else text
-        except (ValueError, RecursionError):
-            faults.append(((key,), f"must be a map of settings, not {_shown(text)}"))
-    return values, faults
-
-
-def _is_structured(annotation: Any) -> bool:
-    if get_origin(annotation) is types.UnionType:
-        return any(_is_structured(part) for part in get_args(annotation))
-    origin = get_origin(annotation) or annotation
-    return isinstance(origin, type) and issubclass(origin, (BaseModel, dict, list, tuple))
-
-
-def _validate(values: dict[str, Any]) -> tuple[AwsSettings, list[tuple[Location, str]]]:
-    try:
-        return _model(values), []
-    except ValidationError as error:
-        details = error.errors(include_url=False)
-    remaining: dict[str, Any] = json.loads(json.dumps(values))
-    for detail in details:
-        _drop(remaining, detail["loc"])
-    return _model(_STAND_IN | remaining), [(detail["loc"], _explain(detail)) for detail in details]
-
-
-def _model(values: dict[str, Any]) -> AwsSettings:
-    # By the names of the configuration alone: Python's own would be a second, undocumented spelling.
-    return AwsSettings.model_validate(values, by_alias=True, by_name=False)
-
-
-def _drop(values: dict[str, Any], location: Location) -> None:
-    """Removes what is at a location; of a list the whole, since an element would move the others."""
-    *parents, last = [str(part) for part in location if part != "[key]"]
-    for part in parents:
-        inner = values.get(part)
-        if not isinstance(inner, dict):
-            values.pop(part, None)
-            return
-        values = inner
-    values.pop(last, None)
-
-
-def _explain(detail: ErrorDetails) -> str:
-    """Says in a line what is wrong with a value and what would be right."""
-    kind, message = detail["type"], detail["msg"]
-    if kind == "missing":
-        return _MISSING.get(_path(detail["loc"]), "is missing")
-    if kind == "extra_forbidden":
-        return _unknown(detail["loc"])
-    if kind == "value_error":
-        return str(detail.get("ctx", {}).get("error", message))
-    if kind in ("bool_parsing", "bool_type"):
-        message = "Input should be true or false"
-    elif kind in ("model_type", "model_attributes_type", "dict_type"):
-        message = "Input should be a map of settings"
-    elif kind in ("tuple_type", "list_type"):
-        message = "Input should be a list"
-    wanted = message.replace("Input should be", "must be").split(", unable to")[0]
-    return f"{wanted}, not {_shown(detail['input'])}"
-
-
-def _shown(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…"
-
-
-_MISSING: Final = {
-    "platform": 'is missing; this release knows "aws"',
-    "region": "is missing; set it with `pulumi config set aws:region eu-west-1`",
-}
-
-
-def _platform_fault(platform: str) -> str:
+    platform = config.get(f"{tokens.PROJECT}:platform", "aws")
+    if platform == "aws":
+        return _AWS.read(config, stack)
     if platform == "gcp":
-        return '"gcp" is not in this release; "aws" is'
-    return f'{platform!r} is not a platform; this release knows "aws"'
+        return _GCP.read(config, stack)
+    # The other keys are another platform's: nothing can be said of them.
+    message = f'{platform!r} is not a platform; this release knows "aws" and "gcp"'
+    return AwsSettings.model_validate(_AWS.stand_in), [problem(stack, None, "platform", message)]
 
 
-def _unknown(location: Location) -> str:
-    *parents, last = location
-    names = _known_names(parents)
-    near = get_close_matches(str(last), names, n=1)
-    if location == ("region?",):
-        return f"is not a setting of the project; the region is {_REGION_KEY}"
-    return "is not a setting" + (f"; did you mean {near[0]}?" if near else f"; these are: {', '.join(names)}")
-
-
-def _known_names(parents: Sequence[int | str]) -> list[str]:
-    model: type[BaseModel] = AwsSettings
-    for part in parents:
-        field = next(field for field in model.model_fields.values() if field.alias == part)
-        assert isinstance(field.annotation, type)
-        assert issubclass(field.annotation, BaseModel)
-        model = field.annotation
-    return sorted(field.alias or "" for field in model.model_fields.values() if field.alias != "region")
-
-
-def _path(location: Location) -> str:
-    return "".join(_steps(location)).removeprefix(".")
-
-
-def _steps(location: Location) -> Iterator[str]:
-    for part in location:
-        if part != "[key]":
-            yield f"[{part}]" if isinstance(part, int) else f".{part}"
-
-
-def _stands_in(key: str, broken: set[str]) -> bool:
-    """Whether a rule's fault comes of a stand-in: something wrong is at, in or around its key."""
-    return any(key == path or key.startswith((f"{path}.", f"{path}[")) or path.startswith(f"{key}[") for path in broken)
-
-
-def _problem(stack: str, path: str, message: str) -> Problem:
-    key = _REGION_KEY if path == "region" else f"{tokens.PROJECT}:{path.removesuffix('?')}"
-    return Problem(f"Pulumi.{stack}.yaml", key, message)
+def _memory(settings: GcpSettings, models: Catalog, cache: DigestCache) -> list[Problem]:
+    """Whether all models together are more than a machine and its GPUs hold: Vertex AI loads all of them at once."""
+    machine = settings.machine
+    most = vertex_fleet.memory_bytes(machine.type, machine.accelerator, machine.accelerator_count)
+    folders = [model.path for model in models.models if model.path is not None]
+    size = sum(file.size for folder in folders for file in cache.scan(folder).artifact_files)
+    if most is None or size <= most:
+        return []
+    message = (
+        f"has models of {size:,} bytes together, and Vertex AI loads all of them at once: {machine.type} with "
+        f"{machine.accelerator_count} {machine.accelerator} has memory for {most:,}; take a larger machine"
+    )
+    return [Problem(shown(models.path), "models", message)]

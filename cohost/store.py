@@ -14,6 +14,10 @@ class ObjectNotFound(StoreError):
     """There is no object under the key."""
 
 
+class BucketNotFound(StoreError):
+    """The store's bucket does not exist."""
+
+
 class Cancelled(CohostError):
     """The caller asked to stop; what is already stored stays and is found again by the next run."""
 

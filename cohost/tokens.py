@@ -24,3 +24,12 @@ AWS_MULTI_MODEL_ENDPOINT: Final = "cohost:aws:MultiModelEndpoint"
 AWS_ALARMS: Final = "cohost:aws:Alarms"
 AWS_CALLER_POLICY: Final = "cohost:aws:CallerPolicy"
 AWS_DEPLOYER_POLICY: Final = "cohost:aws:DeployerPolicy"
+
+# Components of the GCP stack.
+GCP_APIS: Final = "cohost:gcp:Apis"
+GCP_ARTIFACT_STORE: Final = "cohost:gcp:ArtifactStore"
+GCP_SERVICE_IDENTITY: Final = "cohost:gcp:ServiceIdentity"
+GCP_SERVING_ACCOUNT: Final = "cohost:gcp:ServingAccount"
+GCP_SHARED_ENDPOINT: Final = "cohost:gcp:SharedEndpoint"
+GCP_CALLER_ROLE: Final = "cohost:gcp:CallerRole"
+GCP_DEPLOYER_ROLE: Final = "cohost:gcp:DeployerRole"

@@ -48,7 +48,7 @@ def _file(arguments: argparse.Namespace) -> Path:
 
 def _smallest_disk(start: Path, catalog: Path) -> int | None:
     """Returns the largest model that fits on every stack that serves this catalog; None when no stack does."""
-    from cohost import fleet, settings
+    from cohost import settings
     from cohost.local import stack_config
 
     try:
@@ -62,7 +62,7 @@ def _smallest_disk(start: Path, catalog: Path) -> int | None:
             found = settings.parse(stack_config.load(root, stack).values, stack=stack)
         except InputError:
             continue  # a stack's own faults are reported when it is deployed
-        instance = fleet.instance_type(found.variant.instance_type)
-        if instance and (root / found.catalog).resolve() == catalog.resolve():
-            largest.append(instance.max_model_bytes)
+        most = settings.max_model_bytes(found)
+        if most is not None and (root / found.catalog).resolve() == catalog.resolve():
+            largest.append(most)
     return min(largest, default=None)

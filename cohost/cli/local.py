@@ -15,6 +15,8 @@ from cohost.errors import InputError, Problem
 _SIZE: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]i?)?B?", re.IGNORECASE)
 _COUNTED: Final = ("quota", "capacity")
 _SIZED: Final = ("memory", "disk")
+# An instance type of SageMaker's, an accelerator of Vertex AI's.
+_AWS_TYPE, _GCP_TYPE = "ml.", "NVIDIA_"
 
 
 def operate(arguments: argparse.Namespace) -> Answer:
@@ -52,7 +54,7 @@ def output(arguments: argparse.Namespace) -> Answer:
 
 
 def env(arguments: argparse.Namespace) -> Answer:
-    """Prints the variables that point AWS's clients at the emulators, for a shell to evaluate."""
+    """Prints the variables that point the cloud's clients at the emulators, for a shell to evaluate."""
     from cohost.local import session
 
     variables = session.environment(session.open_stack(_root(arguments), arguments.stack))
@@ -105,11 +107,15 @@ def limit(arguments: argparse.Namespace) -> Answer:
     asked = _limits(arguments)
     if asked and arguments.clear:
         raise InputError([Problem("", "--clear", "forgets every limit; it cannot stand beside new ones")])
-    known = {} if arguments.clear else emulators.limits(root)
-    if asked or arguments.clear:
-        known = {kind: {**known.get(kind, {}), **asked.get(kind, {})} for kind in (*_COUNTED, *_SIZED)}
-        known = {kind: values for kind, values in known.items() if values}
-        emulators.set_limits(root, known)
+    known: dict[str, dict[str, int]] = {}
+    for cloud, begins in ((emulators.AWS, _AWS_TYPE), (emulators.GCP, _GCP_TYPE)):
+        here = {} if arguments.clear else emulators.limits(root, cloud)
+        for kind, values in asked.items():
+            wanted = {name: value for name, value in values.items() if name.startswith(begins)}
+            here = {**here, kind: {**here.get(kind, {}), **wanted}} if wanted else here
+        if asked or arguments.clear:
+            emulators.set_limits(root, cloud, here)
+        known = {kind: {**known.get(kind, {}), **here.get(kind, {})} for kind in (*known, *here)}
     lines = [
         f"{kind} {name} {size(value) if kind in _SIZED else value}"
         for kind, values in known.items()
@@ -130,8 +136,8 @@ def _limits(arguments: argparse.Namespace) -> dict[str, dict[str, int]]:
         for text in getattr(arguments, kind):
             name, _, value = text.partition("=")
             number = _number(value, sized=kind in _SIZED)
-            if number is None or not name.startswith("ml."):
-                example = "ml.g5.xlarge=512MiB" if kind in _SIZED else "ml.g5.xlarge=2"
+            if number is None or not name.startswith((_AWS_TYPE, _GCP_TYPE)):
+                example = "ml.g5.xlarge=512MiB" if kind in _SIZED else "ml.g5.xlarge=2 or NVIDIA_L4=2"
                 problems.append(Problem("", f"--{kind}", f"{text!r} is not TYPE=VALUE as in {example}"))
             else:
                 limits.setdefault(kind, {})[name] = number

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from cohost import catalog, release, validation
+from cohost import catalog, layout, release, validation
 from cohost.cli.answer import Answer, size, table
 from cohost.cli.deployed import Deployed, connect
 from cohost.errors import CohostError, InputError, Problem
@@ -25,14 +25,14 @@ def models(arguments: argparse.Namespace) -> Answer:
     deployed = connect(arguments)
     store = open_store(deployed.outputs["store"], region=deployed.region)
     active = _active(store)
-    sizes = {item.key: item.size for item in store.list("models/")}
+    sizes = layout.sizes(store, {name: model.digest for name, model in active.models.items()})
     held = _held(deployed, active.endpoint)
     document = [
         {
             "model": name,
             "artifact": model.digest,
             "target": model.target,
-            "bytes": sizes.get(release.archive_key(name, model.digest)),
+            "bytes": sizes.get(name),
             "loaded": held.get(model.target, (False, None))[0] if held is not None else None,
             "since": held.get(model.target, (False, None))[1] if held is not None else None,
         }
@@ -74,7 +74,7 @@ def invoke(arguments: argparse.Namespace) -> Answer:
 
 def push(arguments: argparse.Namespace) -> Answer:
     """Stores a model folder as an artifact and prints the digest to put in the catalog."""
-    from cohost import artifact, publish
+    from cohost import artifact
 
     folder: Path = arguments.path.resolve()
     if not folder.is_dir():
@@ -86,16 +86,15 @@ def push(arguments: argparse.Namespace) -> Answer:
     deployed = connect(arguments)
     store = open_store(deployed.outputs["store"], region=deployed.region)
     digest = artifact.digest(folder)
-    published = publish.publish({model.name: (folder, digest)}, store)
-    # Beside the archive, so that the stack can ask it without having the folder.
+    published = layout.publish({model.name: (folder, digest)}, store)
+    # Beside the artifact, so that the stack can ask it without having the folder.
     store.put_bytes(release.smoke_key(model.name, digest), (folder / "smoke.json").read_bytes())
-    stored = store.head(release.archive_key(model.name, digest))
     document = {
         "model": model.name,
         "artifact": digest,
-        "target": release.target(model.name, digest),
+        "target": release.target(model.name, digest) if layout.layout_of(store.url).packs else model.name,
         "uploaded": bool(published.uploaded),
-        "bytes": stored.size if stored else 0,
+        "bytes": layout.sizes(store, {model.name: digest}).get(model.name, 0),
     }
     print(f"{model.name}: {'stored' if published.uploaded else 'was stored already'}", file=sys.stderr)
     return Answer(document=document, text=f"artifact: {digest}")
@@ -114,7 +113,7 @@ def _held(deployed: Deployed, endpoint: str) -> Mapping[str, tuple[bool, str | N
     from cohost.local import emulators
 
     held: dict[str, tuple[bool, str | None]] = {}
-    for entry in emulators.served_models(deployed.root, endpoint):
+    for entry in emulators.served_models(deployed.root, emulators.CLOUDS[deployed.config.platform], endpoint):
         if entry["loaded"] or entry["target"] not in held:
             held[entry["target"]] = (entry["loaded"], entry["since"] if entry["loaded"] else None)
     return held

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import difflib
 import time
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, Final
 
 from numpy.typing import NDArray
 
@@ -14,9 +14,15 @@ from cohost.client.releases import INTERVAL, ActiveReleases
 from cohost.client.sagemaker import SageMakerTransport
 from cohost.client.tensors import Arrays
 from cohost.client.transport import DEFAULT_TIMEOUT, Transport
+from cohost.client.vertex import VertexTransport
 from cohost.errors import InputError, Problem
 from cohost.release import ModelTarget
 from cohost.stores import open_store
+
+_TRANSPORTS: Final[Mapping[str, Callable[[Mapping[str, Any]], Transport]]] = {
+    "aws": lambda outputs: SageMakerTransport(outputs["endpoint"], outputs["region"]),
+    "gcp": lambda outputs: VertexTransport(outputs["endpoint"], dedicated_dns=outputs.get("dns")),
+}
 
 
 class Predictor:
@@ -37,7 +43,8 @@ class Predictor:
         """A predictor of a deployed stack, with credentials and endpoint overrides of the environment.
 
         Args:
-            outputs: The stack's outputs: `platform`, `region`, `endpoint` and `store` are read.
+            outputs: The stack's outputs: `platform`, `region`, `endpoint` and `store` are read, and `dns` of a
+                dedicated Vertex AI endpoint.
             interval: Seconds between two looks at the active release.
 
         Raises:
@@ -50,12 +57,13 @@ class Predictor:
             for name in names
             if not isinstance(outputs.get(name), str)
         ]
-        if not problems and outputs["platform"] != "aws":
-            problems = [Problem("stack outputs", "platform", f"is {outputs['platform']!r}; only 'aws' is known")]
+        if not problems and outputs["platform"] not in _TRANSPORTS:
+            known = " or ".join(map(repr, _TRANSPORTS))
+            problems = [Problem("stack outputs", "platform", f"is {outputs['platform']!r}; it must be {known}")]
         if problems:
             raise InputError(problems)
         store = open_store(outputs["store"], region=outputs["region"])
-        transport = SageMakerTransport(outputs["endpoint"], outputs["region"])
+        transport = _TRANSPORTS[outputs["platform"]](outputs)
         return cls(transport, ActiveReleases(store, interval=interval))
 
     def infer(

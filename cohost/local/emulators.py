@@ -23,17 +23,38 @@ from cohost.errors import CohostError, DeploymentError
 from cohost.local import daemons
 from cohost.local.daemons import Process
 
-AWS: Final = "aws"
-SAGEMAKER: Final = "sagemaker"
-NAMES: Final = (AWS, SAGEMAKER)
-DEFAULT_REGION: Final = "us-east-1"
-
 # Every process of a project's emulators, Triton servers included, carries this in its environment.
 _MARK: Final = "COHOST_EMULATORS"
 _START_SECONDS: Final = 60.0
 _STOP_SECONDS: Final = 15.0
 _POLL_SECONDS: Final = 0.05
 _LOOPBACK: Final = "127.0.0.1"
+_CLOUD_VARIABLES: Final = ("AWS_", "GOOGLE_", "GCLOUD_", "CLOUDSDK_", "STORAGE_EMULATOR_HOST")
+# botocore, google-auth and gRPC would send even loopback addresses through a configured proxy.
+NO_PROXY: Final = {"NO_PROXY": f"{_LOOPBACK},localhost", "no_proxy": f"{_LOOPBACK},localhost"}
+
+
+@dataclass(frozen=True)
+class Cloud:
+    """The emulators that stand for one cloud.
+
+    Attributes:
+        platform: "aws" or "gcp".
+        base: The emulator of everything that the other one leans on.
+        serving: The emulator that serves models; it alone starts Triton servers.
+        base_option: The option that tells `serving` where `base` is.
+    """
+
+    platform: str
+    base: str
+    serving: str
+    base_option: str
+
+
+AWS: Final = Cloud("aws", base="aws", serving="sagemaker", base_option="--aws-url")
+GCP: Final = Cloud("gcp", base="gcs", serving="vertex", base_option="--storage-url")
+CLOUDS: Final = {cloud.platform: cloud for cloud in (AWS, GCP)}
+NAMES: Final = tuple(name for cloud in CLOUDS.values() for name in (cloud.base, cloud.serving))
 
 
 @dataclass(frozen=True)
@@ -41,7 +62,7 @@ class Emulator:
     """One emulator as recorded when it started.
 
     Attributes:
-        name: "aws" or "sagemaker".
+        name: One of `NAMES`.
         process: Its process.
         port: Its port on the loopback interface; 0 while it comes up.
     """
@@ -66,9 +87,9 @@ def folder(root: Path) -> Path:
     return root / ".cohost" / "emulators"
 
 
-def state_folder(root: Path) -> Path:
-    """Returns the folder where the AWS emulators keep their state."""
-    return folder(root) / "aws"
+def state_folder(root: Path, cloud: Cloud) -> Path:
+    """Returns the folder where a cloud's emulators keep their state."""
+    return folder(root) / cloud.platform
 
 
 def log_file(root: Path, name: str) -> Path:
@@ -81,30 +102,36 @@ def status(root: Path) -> dict[str, Emulator]:
     return {name: emulator for name, emulator in _recorded(root).items() if emulator.running}
 
 
-def start(root: Path) -> dict[str, Emulator]:
-    """Starts the emulators that are not running; those that are keep running.
+def serving(root: Path, cloud: Cloud) -> tuple[Emulator, Emulator] | None:
+    """Returns a cloud's base and serving emulators when both run."""
+    running = status(root)
+    if cloud.base in running and cloud.serving in running:
+        return running[cloud.base], running[cloud.serving]
+    return None
+
+
+def start(root: Path, cloud: Cloud) -> tuple[Emulator, Emulator]:
+    """Starts a cloud's emulators that are not running; those that are keep running.
 
     An emulator that died comes back on the port it had, with the resources it held.
 
     Returns:
-        All emulators, each ready to answer.
+        The base and the serving emulator, each ready to answer.
 
     Raises:
         DeploymentError: One does not come up; its log's last lines are in the message.
     """
-    running = status(root)
-    if set(running) == set(NAMES):
+    if running := serving(root, cloud):
         return running
-    state_folder(root).mkdir(parents=True, exist_ok=True)
+    state_folder(root, cloud).mkdir(parents=True, exist_ok=True)
     with _lock(root):
         before = _recorded(root)
-        _end_strays(root)
-        aws = _ensure(root, AWS, before, [])
-        if AWS in before and before[AWS].port != aws.port and SAGEMAKER in before:
+        _end_strays(root, cloud)
+        base = _ensure(root, cloud, cloud.base, before, [])
+        if cloud.base in before and before[cloud.base].port != base.port and cloud.serving in before:
             # It was told the old address.
-            daemons.end([before[SAGEMAKER].process], grace_seconds=_STOP_SECONDS)
-        sagemaker = _ensure(root, SAGEMAKER, before, ["--aws-url", aws.url])
-    return {AWS: aws, SAGEMAKER: sagemaker}
+            daemons.end([before[cloud.serving].process], grace_seconds=_STOP_SECONDS)
+        return base, _ensure(root, cloud, cloud.serving, before, [cloud.base_option, base.url])
 
 
 def stop(root: Path) -> list[Process]:
@@ -126,44 +153,13 @@ def stop(root: Path) -> list[Process]:
     return belonging
 
 
-def environment(root: Path, *, region: str = DEFAULT_REGION) -> dict[str, str]:
-    """Returns the variables that point boto3, a provider or a program at the emulators, and at nothing else.
-
-    Raises:
-        CohostError: The emulators do not run.
-    """
-    running = status(root)
-    missing = [name for name in NAMES if name not in running]
-    if missing:
-        raise CohostError(f"the local cloud does not run ({', '.join(missing)}): start it with `cohost local up`")
-    credentials = json.loads((state_folder(root) / "credentials.json").read_text())
-    sagemaker = running[SAGEMAKER].url
-    return {
-        "AWS_ENDPOINT_URL": running[AWS].url,
-        "AWS_ENDPOINT_URL_SAGEMAKER": sagemaker,
-        "AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME": sagemaker,
-        "AWS_ENDPOINT_URL_SERVICE_QUOTAS": sagemaker,
-        "AWS_ACCESS_KEY_ID": credentials["access_key_id"],
-        "AWS_SECRET_ACCESS_KEY": credentials["secret_access_key"],
-        "AWS_REGION": region,
-        "AWS_DEFAULT_REGION": region,
-        "AWS_EC2_METADATA_DISABLED": "true",
-        # A profile of the user's own must not send any of this to a real account.
-        "AWS_CONFIG_FILE": os.devnull,
-        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-        # botocore and gRPC would send even loopback addresses through a configured proxy.
-        "NO_PROXY": f"{_LOOPBACK},localhost",
-        "no_proxy": f"{_LOOPBACK},localhost",
-    }
-
-
 def isolated(inherited: Mapping[str, str]) -> dict[str, str]:
-    """Returns an environment without anything that could point AWS's clients somewhere."""
-    return {name: value for name, value in inherited.items() if not name.startswith("AWS_")}
+    """Returns an environment without anything that could point a cloud's clients somewhere."""
+    return {name: value for name, value in inherited.items() if not name.startswith(_CLOUD_VARIABLES)}
 
 
-def served_models(root: Path, endpoint: str) -> list[dict[str, Any]]:
-    """Asks the SageMaker emulator what an endpoint holds.
+def served_models(root: Path, cloud: Cloud, endpoint: str) -> list[dict[str, Any]]:
+    """Asks the serving emulator what an endpoint holds.
 
     Returns:
         An entry for each artifact and instance: target, bytes, loaded, since, instance.
@@ -172,26 +168,26 @@ def served_models(root: Path, endpoint: str) -> list[dict[str, Any]]:
         CohostError: The emulators do not run.
     """
     running = status(root)
-    if SAGEMAKER not in running:
+    if cloud.serving not in running:
         raise CohostError("the local cloud does not run: start it with `cohost local up`")
     query = urllib.parse.urlencode({"endpoint": endpoint})
-    with _direct().open(f"{running[SAGEMAKER].url}/-/models?{query}", timeout=30) as response:
+    with _direct().open(f"{running[cloud.serving].url}/-/models?{query}", timeout=30) as response:
         return json.load(response)
 
 
-def limits(root: Path) -> dict[str, dict[str, int]]:
+def limits(root: Path, cloud: Cloud) -> dict[str, dict[str, int]]:
     """Returns the limits set for the emulated account (quota, capacity, memory, disk); empty when none is."""
-    file = state_folder(root) / "limits.json"
+    file = state_folder(root, cloud) / "limits.json"
     return json.loads(file.read_text()) if file.exists() else {}
 
 
-def set_limits(root: Path, wanted: Mapping[str, Mapping[str, int]]) -> None:
+def set_limits(root: Path, cloud: Cloud, wanted: Mapping[str, Mapping[str, int]]) -> None:
     """Sets the limits of the emulated account; they hold from the next call on."""
-    state_folder(root).mkdir(parents=True, exist_ok=True)
-    _write(state_folder(root) / "limits.json", wanted)
+    state_folder(root, cloud).mkdir(parents=True, exist_ok=True)
+    _write(state_folder(root, cloud) / "limits.json", wanted)
 
 
-def _ensure(root: Path, name: str, before: Mapping[str, Emulator], arguments: Sequence[str]) -> Emulator:
+def _ensure(root: Path, cloud: Cloud, name: str, before: Mapping[str, Emulator], arguments: Sequence[str]) -> Emulator:
     """Returns the running emulator, started here when it is not."""
     known = before.get(name)
     if known and known.running:
@@ -202,7 +198,7 @@ def _ensure(root: Path, name: str, before: Mapping[str, Emulator], arguments: Se
         "-m",
         f"cohost.local.{name}",
         "--state",
-        str(state_folder(root)),
+        str(state_folder(root, cloud)),
         "--port",
         str(port),
     ]
@@ -210,7 +206,7 @@ def _ensure(root: Path, name: str, before: Mapping[str, Emulator], arguments: Se
     process = daemons.spawn(
         [*command, *arguments],
         cwd=root,
-        env=_daemon_environment(root),
+        env=_daemon_environment(root, cloud),
         stdout=out,
         stderr=log_file(root, name),
     )
@@ -220,9 +216,8 @@ def _ensure(root: Path, name: str, before: Mapping[str, Emulator], arguments: Se
     return emulator
 
 
-def _daemon_environment(root: Path) -> dict[str, str]:
-    loopback = f"{_LOOPBACK},localhost"
-    return isolated(os.environ) | {_MARK: str(folder(root)), "NO_PROXY": loopback, "no_proxy": loopback}
+def _daemon_environment(root: Path, cloud: Cloud) -> dict[str, str]:
+    return isolated(os.environ) | {_MARK: str(state_folder(root, cloud))} | NO_PROXY
 
 
 def _port(root: Path, name: str, process: Process, out: Path) -> int:
@@ -241,12 +236,12 @@ def _port(root: Path, name: str, process: Process, out: Path) -> int:
     raise DeploymentError(f"the {name} emulator did not come up; the last lines of {log}:\n{last}")
 
 
-def _end_strays(root: Path) -> None:
-    """Ends the Triton servers of an emulator that was killed; only the SageMaker emulator starts any."""
+def _end_strays(root: Path, cloud: Cloud) -> None:
+    """Ends the Triton servers of a serving emulator that was killed."""
     running = status(root)
-    if SAGEMAKER not in running:
+    if cloud.serving not in running:
         recorded = {emulator.process for emulator in running.values()}
-        daemons.end([stray for stray in _marked(root) if stray not in recorded], grace_seconds=1.0)
+        daemons.end([stray for stray in _marked(root, cloud) if stray not in recorded], grace_seconds=1.0)
 
 
 def _belonging(root: Path, recorded: Sequence[Process]) -> list[Process]:
@@ -254,11 +249,12 @@ def _belonging(root: Path, recorded: Sequence[Process]) -> list[Process]:
     live = [process for process in recorded if daemons.alive(process)]
     sessions = {process.pid for process in live}
     family = [process for process in daemons.everyone() if process.session in sessions]
-    return list(dict.fromkeys([*live, *family, *_marked(root)]))
+    marked = [process for cloud in CLOUDS.values() for process in _marked(root, cloud)]
+    return list(dict.fromkeys([*live, *family, *marked]))
 
 
-def _marked(root: Path) -> list[Process]:
-    return daemons.with_variable(_MARK, str(folder(root)))
+def _marked(root: Path, cloud: Cloud) -> list[Process]:
+    return daemons.with_variable(_MARK, str(state_folder(root, cloud)))
 
 
 def _recorded(root: Path) -> dict[str, Emulator]:

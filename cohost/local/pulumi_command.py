@@ -1,8 +1,8 @@
 """A local stack on the real `pulumi` command: the same program, providers and emulators, another engine.
 
 Everything `pulumi` writes stays under the stack's folder: its backend, its home, and the private copy of the
-stack's settings (`stack init` with a passphrase writes a salt into them). The emulator of the aws provider is
-attached with PULUMI_DEBUG_PROVIDERS; a plugin named in Pulumi.yaml would stand in for aws in every stack.
+stack's settings (`stack init` with a passphrase writes a salt into them). The emulator of the cloud's provider is
+attached with PULUMI_DEBUG_PROVIDERS; a plugin named in Pulumi.yaml would stand in for it in every stack.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from cohost.engine.processes import Processes
 from cohost.errors import CohostError, DeploymentError
 from cohost.local.pulumi_events import Recorder
 from cohost.local.stack_config import PROJECT_FILE, stack_file
+from cohost.tokens import PLUGIN
 
 _VERB: Final = {
     Operation.UP: ("up", "--yes", "--skip-preview", "--skip-plugin-pre-install"),
@@ -58,8 +59,9 @@ def execute(stack: Stack, operation: Operation, *, on_event: Callable[[Event], N
         *("--parallel", str(parallel), "--non-interactive", "--color", "never", "--event-log", str(log)),
     ]
     with Processes() as processes:
-        port = provider.start("aws", stack.providers["aws"], processes, lambda line: None)
-        attached = environment | {"PULUMI_DEBUG_PROVIDERS": f"aws:{port}"}
+        (cloud,) = stack.providers.keys() - {PLUGIN}
+        port = provider.start(cloud, stack.providers[cloud], processes, lambda line: None)
+        attached = environment | {"PULUMI_DEBUG_PROVIDERS": f"{cloud}:{port}"}
         said = log.with_name("pulumi.log")
         # A file, not a pipe: should this command be killed, `pulumi` must live on to end in good order.
         with said.open("w") as output:

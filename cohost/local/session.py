@@ -19,7 +19,8 @@ from cohost import engine, settings
 from cohost.digest_cache import DigestCache
 from cohost.engine import Event, Launch, Operation, Result
 from cohost.errors import CohostError, InputError, Problem
-from cohost.local import emulators, pulumi_command, stack_config
+from cohost.local import clouds, emulators, pulumi_command, stack_config
+from cohost.local.emulators import Cloud
 from cohost.local.event_log import logged
 from cohost.local.stack_config import StackConfig
 
@@ -56,9 +57,9 @@ class LocalStack:
         return folder(self.root, self.name)
 
     @property
-    def region(self) -> str:
-        """The AWS region it is deployed to."""
-        return self.config.values.get("aws:region", emulators.DEFAULT_REGION)
+    def cloud(self) -> Cloud:
+        """The cloud that it is for."""
+        return emulators.CLOUDS[self.config.platform]
 
 
 def folder(root: Path, stack: str) -> Path:
@@ -78,10 +79,11 @@ def open_stack(root: Path, name: str, wanted: Engine | None = None) -> LocalStac
         InputError: The configuration is wrong, or the stack was made by another engine.
     """
     config = stack_config.load(root, name)
-    if config.platform != "aws":
+    if config.platform not in emulators.CLOUDS:
         file = stack_config.stack_file(root, name).name
         said = f"is {config.platform!r}" if config.platform else "is missing"
-        raise InputError([Problem(file, f"{config.project}:platform", f'{said}; the local cloud is "aws"')])
+        known = " and ".join(f'"{platform}"' for platform in emulators.CLOUDS)
+        raise InputError([Problem(file, f"{config.project}:platform", f"{said}; the local clouds are {known}")])
     made_by = _made_by(root, name)
     if wanted and made_by and wanted != made_by:
         message = f"the local stack {name} was made by the {made_by} engine, which keeps it until it is destroyed"
@@ -107,7 +109,7 @@ def run(
         raise InputError(problems)
     stack.folder.mkdir(parents=True, exist_ok=True)
     with _lock(stack):
-        emulators.start(stack.root)
+        emulators.start(stack.root, stack.cloud)
         if operation is Operation.UP:
             (stack.folder / "engine").write_text(stack.engine)
         execute = pulumi_command.execute if stack.engine is Engine.PULUMI else engine.execute
@@ -138,13 +140,13 @@ def outputs(stack: LocalStack) -> tuple[Mapping[str, Any], frozenset[str]]:
 
 
 def environment(stack: LocalStack) -> dict[str, str]:
-    """Returns the variables that point plain AWS clients at this stack's emulators, started if need be.
+    """Returns the variables that point the cloud's plain clients at this stack's emulators, started if need be.
 
     Raises:
         DeploymentError: They do not start.
     """
-    emulators.start(stack.root)
-    return emulators.environment(stack.root, region=stack.region)
+    emulators.start(stack.root, stack.cloud)
+    return clouds.environment(stack.root, stack.cloud, stack.config.values)
 
 
 def check(stack: LocalStack) -> list[Problem]:
@@ -160,9 +162,11 @@ def check(stack: LocalStack) -> list[Problem]:
 def _describe(stack: LocalStack) -> engine.Stack:
     """Describes the stack to an engine: its configuration, its providers and their environment."""
     # The outputs of a stack can be read while the emulators are down.
-    up = len(emulators.status(stack.root)) == len(emulators.NAMES)
-    cloud = emulators.environment(stack.root, region=stack.region) if up else {}
-    variables = {name: value for name, value in emulators.isolated(os.environ).items() if "PULUMI" not in name} | cloud
+    up = emulators.serving(stack.root, stack.cloud)
+    reached = clouds.environment(stack.root, stack.cloud, stack.config.values) if up else {}
+    inherited = {name: value for name, value in emulators.isolated(os.environ).items() if "PULUMI" not in name}
+    variables = inherited | reached
+    platform = stack.cloud.platform
     return engine.Stack(
         project=stack.config.project,
         name=stack.name,
@@ -170,7 +174,9 @@ def _describe(stack: LocalStack) -> engine.Stack:
         config=stack.config.values,
         secret_keys=stack.config.secret_keys,
         providers={
-            "aws": Launch(command=(sys.executable, "-m", "cohost.local.aws_provider"), cwd=stack.root, env=variables),
+            platform: Launch(
+                command=(sys.executable, "-m", f"cohost.local.{platform}_provider"), cwd=stack.root, env=variables
+            ),
             "cohost": Launch(command=(sys.executable, "__main__.py"), cwd=stack.root / "provider", env=variables),
         },
         state=stack.folder / "state.json",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from cohost.errors import DeploymentError, Problem
 from cohost.provider import current as active
@@ -16,9 +16,6 @@ from cohost.provider.resource import Change, PartialFailure, State, Values
 from cohost.provider.sources import ModelSources
 from cohost.provider.values import UNKNOWN, known
 from cohost.release import CURRENT_KEY, Release, for_sagemaker
-
-if TYPE_CHECKING:
-    from cohost.store import ObjectStore
 
 _FIELDS: Final = {
     "region": properties.text,
@@ -103,7 +100,7 @@ class SageMakerActiveRelease:
         _verify(context, before, inputs, sources)
         if inputs["gpu"] and not _models(before):
             gpu.ensure_used(context, region=region, endpoint=endpoint, variant=inputs["variant"])
-        signatures = _signatures(store, current, inputs["models"], sources)
+        signatures = sources.signatures(active.known_inputs(store, current, inputs["models"]), inputs["models"])
         context.ensure_running("activating the release")
         active.activate(store, for_sagemaker(inputs["models"], endpoint), current, signatures)
         context.status(f"release {inputs['release'][:12]} is active", last=True)
@@ -118,15 +115,6 @@ def _verify(context: Context, before: Values | None, inputs: Values, sources: Mo
         verification.verify(context, transport, models, tests)
     finally:
         transport.close()
-
-
-def _signatures(
-    store: ObjectStore, current: active.Current | None, models: Mapping[str, str], sources: ModelSources
-) -> dict[str, str]:
-    """What each model takes; of those that have not changed, what the release before says."""
-    found = active.known_inputs(store, current, models)
-    missing = {name: digest for name, digest in models.items() if name not in found}
-    return found | sources.inputs(missing) if missing else found
 
 
 def _models(outputs: Values | None) -> Mapping[str, str]:

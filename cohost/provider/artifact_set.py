@@ -7,23 +7,23 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from cohost.errors import CohostError, InputError, Problem
+from cohost.gcs_layout import repository_key
+from cohost.layout import FOLDERS, layout_of, present, publish
 from cohost.provider import properties
-from cohost.provider.aws import error_code
 from cohost.provider.context import Context
 from cohost.provider.current import bucket_region, read_current
 from cohost.provider.resource import Change, PartialFailure, State, Values
 from cohost.provider.values import UNKNOWN, known
-from cohost.release import Release, archive_key
+from cohost.release import Release
 
 if TYPE_CHECKING:
+    from cohost.gcs import GcsStore
     from cohost.store import ObjectStore
 
 DEFAULT_CATALOG: Final = "model_artifacts/catalog.yaml"
-# All that this project writes below a store's prefix; what callers read goes first when it is deleted.
-_OWN_PREFIXES: Final = ("releases/", "models/", "smoke/")
 _FIELDS: Final = {
     "region": properties.text,
     "store": properties.store_url,
@@ -70,13 +70,13 @@ class ArtifactSet:
 
     def create(self, context: Context, inputs: Values) -> Values:
         """Uploads every model that the store lacks; what a killed create has uploaded is found there."""
-        store = context.aws.store(inputs["store"], inputs["region"])
+        store = context.store(inputs["store"], inputs["region"])
         try:
             _publish(context, store, inputs, inputs["models"])
         except CohostError as error:
             there: dict[str, str] = {}
             with suppress(CohostError):  # the reason of the failure is the one to tell
-                there = _present(store, inputs["models"])
+                there = present(store, inputs["models"])
             if not there:
                 raise
             raise PartialFailure(str(error), _outputs({**inputs, "models": there})) from error
@@ -84,9 +84,7 @@ class ArtifactSet:
 
     def update(self, context: Context, outputs: Values, inputs: Values) -> Values:
         """Uploads changed models only. After a failure the old outputs are still true."""
-        changed = _changed(outputs, inputs)
-        if changed:
-            _publish(context, context.aws.store(inputs["store"], inputs["region"]), inputs, changed)
+        _publish(context, context.store(inputs["store"], inputs["region"]), inputs, _changed(outputs, inputs))
         return _outputs(inputs)
 
     def read(self, context: Context, id: str, outputs: Values | None) -> State | None:
@@ -97,21 +95,21 @@ class ArtifactSet:
         """
         if outputs is None:
             return _import(context, id)
-        store = context.aws.store(outputs["store"], outputs["region"])
+        from cohost.store import BucketNotFound
+
+        store = context.store(outputs["store"], outputs["region"])
         try:
             there = _present(store, outputs["models"])
-        except CohostError as error:
-            if error_code(error) == "NoSuchBucket":
-                return None
-            raise
+        except BucketNotFound:
+            return None
         found = _outputs({**outputs, "models": there})
         return State(id, {name: found[name] for name in _FIELDS}, found)
 
     def delete(self, context: Context, outputs: Values) -> None:
         """Deletes what this project wrote: all versions, delete markers and unfinished uploads included."""
-        store = context.aws.store(outputs["store"], outputs["region"])
+        store = context.store(outputs["store"], outputs["region"])
         deleted = 0
-        for prefix in _OWN_PREFIXES:
+        for prefix in layout_of(store.url).prefixes:
             context.ensure_running(f"deleting {outputs['store']}")
             context.status(f"deleting {outputs['store']}/{prefix} ({deleted} deleted)", last=True)
             deleted += store.delete_all(prefix)
@@ -132,19 +130,25 @@ def _release(models: Any) -> Any:
 
 
 def _publish(context: Context, store: ObjectStore, inputs: Values, models: Mapping[str, str]) -> None:
-    from cohost.publish import publish
     from cohost.store import Cancelled
 
+    try:
+        if models:
+            _upload(context, store, inputs, models)
+        if layout_of(store.url) is FOLDERS:
+            _lay_out(context, store, inputs["models"])
+    except Cancelled:
+        context.ensure_running("uploading models")
+        raise
+
+
+def _upload(context: Context, store: ObjectStore, inputs: Values, models: Mapping[str, str]) -> None:
     folders = _folders(context.root / inputs["catalog"], models)
 
     def progress(done: int, total: int) -> None:
         context.status(f"uploading {done}/{total} models", last=done == total)
 
-    try:
-        published = publish(folders, store, progress=progress, cancelled=context.stopped)
-    except Cancelled:
-        context.ensure_running("uploading models")
-        raise
+    published = publish(folders, store, progress=progress, cancelled=context.stopped)
     if published.uploaded:
         megabytes = published.bytes_sent / 1e6
         context.status(f"uploaded {len(published.uploaded)} models, {megabytes:.1f} MB", last=True)
@@ -166,10 +170,20 @@ def _folders(catalog: Path, models: Mapping[str, str]) -> dict[str, tuple[Path |
     return {name: (listed[name].path, digest) for name, digest in models.items()}
 
 
+def _lay_out(context: Context, store: ObjectStore, models: Mapping[str, str]) -> None:
+    from cohost.repository import lay_out
+
+    def progress(done: int, total: int) -> None:
+        context.status(f"laying out the model repository: {done}/{total} files copied", last=done == total)
+
+    lay_out(cast("GcsStore", store), Release(models).digest, models, progress, context.stopped)
+
+
 def _present(store: ObjectStore, models: Mapping[str, str]) -> dict[str, str]:
-    """Those of the models whose archive is stored; one request for 1,000 archives."""
-    stored = {found.key for found in store.list("models/")}
-    return {name: digest for name, digest in models.items() if archive_key(name, digest) in stored}
+    """Those of the models that are stored; none where the release's model repository is not whole."""
+    if layout_of(store.url) is FOLDERS and store.head(repository_key(Release(models).digest)) is None:
+        return {}
+    return present(store, models)
 
 
 def _no_room(context: Context, olds: Values, news: Values) -> Iterator[Problem]:
@@ -179,6 +193,8 @@ def _no_room(context: Context, olds: Values, news: Values) -> Iterator[Problem]:
     from cohost.publish import scratch_bytes
 
     if news["models"] is UNKNOWN or news["catalog"] is UNKNOWN or not (changed := _changed(olds, news)):
+        return
+    if news["store"] is not UNKNOWN and not layout_of(news["store"]).packs:
         return
     models = load(context.root / news["catalog"]).models
     scans = [scan(model.path) for model in models if model.path and model.name in changed]
@@ -195,7 +211,7 @@ def _no_room(context: Context, olds: Values, news: Values) -> Iterator[Problem]:
 def _import(context: Context, id: str) -> State | None:
     url, _, catalog = id.partition("#")
     region = bucket_region(context, url)
-    current = read_current(context.aws.store(url, region))
+    current = read_current(context.store(url, region))
     if current is None:
         return None
     models = {name: model.digest for name, model in current.release.models.items()}

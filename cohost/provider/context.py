@@ -6,10 +6,14 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from cohost.errors import CohostError
 from cohost.provider.aws import Aws
+from cohost.provider.google import Google
+
+if TYPE_CHECKING:
+    from cohost.store import ObjectStore
 
 DEFAULT_TIMEOUT_S: Final = 3600.0
 _STATUS_INTERVAL_S: Final = 0.2
@@ -34,11 +38,12 @@ class Context:
     Attributes:
         urn: The resource.
         root: The project's folder, which holds Pulumi.yaml.
-        aws: Clients of the cloud.
+        aws: Clients of AWS.
         log: Where messages go.
         cancelled: Whether the engine asked to stop.
         deadline: On the monotonic clock, in seconds.
         preview: Whether nothing may change.
+        gcp: Clients of Google Cloud.
     """
 
     urn: str
@@ -48,7 +53,12 @@ class Context:
     cancelled: Callable[[], bool]
     deadline: float
     preview: bool = False
+    gcp: Google = field(default_factory=Google)
     _last_status: float = field(default=0.0, repr=False)
+
+    def store(self, url: str, region: str) -> ObjectStore:
+        """The store of a URL, whichever cloud's it is."""
+        return self.gcp.store(url) if url.startswith("gs://") else self.aws.store(url, region)
 
     def info(self, message: str) -> None:
         """Shows a message that stays."""

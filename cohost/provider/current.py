@@ -7,8 +7,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cohost.errors import CohostError, DeploymentError, PreconditionFailed
-from cohost.provider.aws import error_code, own_words
+from cohost.errors import DeploymentError, PreconditionFailed
+from cohost.provider.aws import own_words
 from cohost.provider.context import Context
 from cohost.release import CURRENT_KEY, ActiveRelease, Release, inputs_from_json, release_key
 
@@ -31,16 +31,12 @@ class Current:
 
 def read_current(store: ObjectStore) -> Current | None:
     """The active release, or None when there is none (or no bucket)."""
-    from cohost.store import ObjectNotFound
+    from cohost.store import BucketNotFound, ObjectNotFound
 
     try:
         data, etag = store.get(CURRENT_KEY)
-    except ObjectNotFound:
+    except (ObjectNotFound, BucketNotFound):
         return None
-    except CohostError as error:
-        if error_code(error) == "NoSuchBucket":
-            return None
-        raise
     return Current(ActiveRelease.from_json(data), etag)
 
 
@@ -96,6 +92,8 @@ def activate(store: ObjectStore, release: ActiveRelease, before: Current | None,
 
 def bucket_region(context: Context, url: str) -> str:
     """The region of a store's bucket (S3 API reference, GetBucketLocation: none means us-east-1)."""
+    if url.startswith("gs://"):
+        return context.gcp.bucket_region(url)
     bucket = url.removeprefix("s3://").partition("/")[0]
     with own_words(f"looking for the bucket {bucket}"):
         found = context.aws.client("s3", "us-east-1").get_bucket_location(Bucket=bucket)

@@ -21,6 +21,11 @@ from cohost.provider.endpoint_name import EndpointName
 from cohost.provider.protocol import provider_pb2_grpc
 from cohost.provider.resource import Resource
 from cohost.provider.servicer import Servicer
+from cohost.provider.vertex.active_release import VertexActiveRelease
+from cohost.provider.vertex.deployed_model import DeployedModel
+from cohost.provider.vertex.endpoint_drain import EndpointDrain
+from cohost.provider.vertex.model import Model
+from cohost.provider.vertex.model_set import ModelSet
 
 _WATCH_INTERVAL_S: Final = 2.0
 # For operations to end and to remove their scratch files, once nobody waits for them any more.
@@ -61,6 +66,11 @@ def _resources() -> Mapping[str, Resource]:
         tokens.ARTIFACT_SET: ArtifactSet(),
         tokens.SAGEMAKER_ENDPOINT_NAME: EndpointName(),
         tokens.SAGEMAKER_ACTIVE_RELEASE: SageMakerActiveRelease(),
+        tokens.VERTEX_MODEL: Model(),
+        tokens.VERTEX_MODEL_SET: ModelSet(),
+        tokens.VERTEX_DEPLOYED_MODEL: DeployedModel(),
+        tokens.VERTEX_ENDPOINT_DRAIN: EndpointDrain(),
+        tokens.VERTEX_ACTIVE_RELEASE: VertexActiveRelease(),
     }
 
 

@@ -70,9 +70,10 @@ def digests(path: str, value: Any) -> Iterator[Problem]:
 
 def store_url(path: str, value: Any) -> Iterator[Problem]:
     """The URL of a store."""
-    bucket = value.removeprefix("s3://").partition("/")[0] if isinstance(value, str) else ""
-    if not isinstance(value, str) or not value.startswith("s3://") or not bucket or value.endswith("/"):
-        yield Problem("", path, f"is {value!r}; s3://<bucket>/<prefix> without a final slash is expected")
+    scheme, found, place = value.partition("://") if isinstance(value, str) else ("", "", "")
+    if scheme not in ("s3", "gs") or not found or not place.strip("/") or place.startswith("/") or place.endswith("/"):
+        message = f"is {value!r}; s3:// or gs://<bucket>/<prefix> without a final slash is expected"
+        yield Problem("", path, message)
 
 
 def entry(path: str, name: str) -> str:

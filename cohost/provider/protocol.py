@@ -2,6 +2,9 @@
 
 Importing a module of `pulumi.runtime.proto` in the plain way runs the whole SDK's `__init__` first, which
 takes several times as long as everything else that this process does before its first answer.
+
+The status is Google's own module, not the SDK's copy of it: both describe `google.rpc.Status`, a process can hold only
+one of them, and Google's libraries load theirs.
 """
 
 from __future__ import annotations
@@ -12,6 +15,8 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
+
+from google.rpc import status_pb2
 
 _PARENTS = ("pulumi", "pulumi.runtime", "pulumi.runtime.proto")
 
@@ -44,7 +49,6 @@ with _bare_parents():
         plugin_pb2,
         provider_pb2,
         provider_pb2_grpc,
-        status_pb2,
     )
 
 __all__ = ["engine_pb2", "engine_pb2_grpc", "plugin_pb2", "provider_pb2", "provider_pb2_grpc", "status_pb2"]

@@ -20,11 +20,12 @@ from cohost.provider import properties
 from cohost.provider.aws import Aws, AwsSettings
 from cohost.provider.context import DEFAULT_TIMEOUT_S, Context
 from cohost.provider.engine_log import EngineLog
+from cohost.provider.google import Google, GoogleSettings
 from cohost.provider.protocol import plugin_pb2, provider_pb2, provider_pb2_grpc, status_pb2
 from cohost.provider.resource import Change, PartialFailure, Resource
 from cohost.provider.values import UNKNOWN, decode, encode
 
-_SETTINGS: Final = ("profile", "roleArn")
+_SETTINGS: Final = ("profile", "roleArn", "impersonate")
 # What the engine itself adds (pulumi/pulumi, pkg/resource/deploy/providers).
 _ENGINE_KEYS: Final = frozenset({"version", "pluginDownloadURL", "__internal"})
 _KIND: Final = {
@@ -71,7 +72,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
         self._root = root
         self._on_engine = on_engine
         self._log = EngineLog()
-        self._aws = Aws()
+        self._aws, self._gcp = Aws(), Google()
         self._cancelled = threading.Event()
         self._attached = False
 
@@ -127,6 +128,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
         """Takes the settings."""
         given = {name: value for name, value in decode(request.args).values.items() if value is not UNKNOWN}
         self._aws = Aws(AwsSettings(profile=given.get("profile"), role_arn=given.get("roleArn")))
+        self._gcp = Google(GoogleSettings(impersonate=given.get("impersonate")))
         return provider_pb2.ConfigureResponse(acceptSecrets=True, supportsPreview=True)
 
     @_reporting
@@ -234,6 +236,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
             cancelled=lambda: self._cancelled.is_set() or not context.is_active(),
             deadline=time.monotonic() + timeout,
             preview=preview,
+            gcp=self._gcp,
         )
 
 

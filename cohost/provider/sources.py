@@ -65,6 +65,20 @@ class ModelSources:
             for name, folder in ((name, self._folder(name)) for name in models)
         }
 
+    def signatures(self, known: Mapping[str, str], models: Mapping[str, str]) -> dict[str, str]:
+        """What each model takes; of those that have not changed, what the release before says.
+
+        Args:
+            known: As the release before says it, by name.
+            models: Digest by name.
+
+        Raises:
+            InputError: As of `inputs`.
+            StoreError: As of `inputs`.
+        """
+        missing = {name: digest for name, digest in models.items() if name not in known}
+        return {**known, **self.inputs(missing)} if missing else dict(known)
+
     @cached_property
     def _folders(self) -> Mapping[str, Path | None]:
         from cohost.catalog import load

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING, Final
 
@@ -37,8 +37,6 @@ def verify(context: Context, transport: Transport, models: Mapping[str, str], te
     """
 
     def ask(name: str) -> str | None:
-        if context.stopped():
-            return "was not asked"
         timeout = min(_ANSWER_SECONDS, max(context.remaining(), 1.0))
         try:
             answer = transport.infer(target(name, models[name]), tests[name].inputs(), timeout=timeout)
@@ -46,9 +44,28 @@ def verify(context: Context, transport: Transport, models: Mapping[str, str], te
             return str(error)
         return tests[name].check(answer)
 
+    verify_each(context, models, ask)
+
+
+def verify_each(context: Context, models: Collection[str], ask: Callable[[str], str | None]) -> None:
+    """Asks every model, several at a time.
+
+    Args:
+        context: The operation, on whose line the progress shows.
+        models: Their names.
+        ask: Asks the model of a name; what is wrong with its answer, or None.
+
+    Raises:
+        DeploymentError: A model failed; with every one that did and its words.
+        OperationCancelled: The operation must end first. What has been asked already is not waited for.
+    """
+
+    def ask_in_time(name: str) -> str | None:
+        return "was not asked" if context.stopped() else ask(name)
+
     pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="verify")
     try:
-        failures = _gather(context, {pool.submit(ask, name): name for name in sorted(models)})
+        failures = _gather(context, {pool.submit(ask_in_time, name): name for name in sorted(models)})
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
     if failures:

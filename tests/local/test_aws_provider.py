@@ -9,13 +9,14 @@ from typing import Any
 import grpc
 import pytest
 
-from cohost.local.aws_provider.checks import DEFAULTS
 from cohost.local.aws_provider.registry import RESOURCES
-from cohost.local.aws_provider.wire import to_dict, to_struct
+from cohost.local.bridge.checks import DEFAULTS
+from cohost.local.bridge.wire import to_dict, to_struct
 from cohost.provider.protocol import provider_pb2
 from tests.local.aws_provider_lives import CONFIG, ENDPOINT, LIVES, VARIANT, Ground, endpoint, model, policy, trust
-from tests.local.aws_provider_process import Failed, Provider, Recorded, running
+from tests.local.aws_provider_process import Provider, running
 from tests.local.cloud import REGION
+from tests.local.provider_calls import Failed, Recorded
 
 
 @pytest.fixture(scope="module")

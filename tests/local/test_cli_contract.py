@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import shutil
 from importlib import resources
 from typing import Any
 
 import jsonschema
 import pytest
 
-from tests.local.project import CHECKOUT, Done, Project
+from tests.local.project import Done, Project
 
 SCHEMAS = resources.files("cohost").joinpath("schemas")
 
@@ -37,6 +36,8 @@ def test_every_command_prints_one_document_that_keeps_its_schema(small_project: 
     assert {entry["name"] for entry in holds(ask("local", "status", "--json"), "status")["emulators"]} == {
         "aws",
         "sagemaker",
+        "gcs",
+        "vertex",
     }
     assert "AWS_ENDPOINT_URL" in holds(ask("local", "env", "aws", "--json"), "env")
     served = holds(ask("local", "models", "aws", "--json"), "models")
@@ -60,8 +61,8 @@ def test_every_command_prints_one_document_that_keeps_its_schema(small_project: 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("local", "up", "nowhere"), "stacks of this project: aws, gcp"),
-        (("local", "up", "gcp"), "the local cloud is"),
+        (("local", "up", "nowhere"), "stacks of this project: aws, elsewhere"),
+        (("local", "up", "elsewhere"), "the local clouds are"),
         (("local", "up", "aws", "--parallel", "0"), "--parallel"),
         (("local", "limit", "--memory", "much"), "TYPE=VALUE"),
         (("validate", "--catalog", "absent.yaml"), "absent.yaml"),
@@ -71,7 +72,7 @@ def test_every_command_prints_one_document_that_keeps_its_schema(small_project: 
 def test_bad_input_ends_with_exit_code_2_and_names_what_is_wrong(
     small_project: Project, arguments: tuple[str, ...], words: str
 ) -> None:
-    shutil.copy(CHECKOUT / "Pulumi.gcp.yaml", small_project.root)
+    (small_project.root / "Pulumi.elsewhere.yaml").write_text("config:\n  shared-endpoint:platform: elsewhere\n")
     document = holds(small_project.cohost(*arguments, "--json"), "error", code=2)
     assert any(words in f"{item['file']}: {item['key']}: {item['message']}" for item in document["problems"])
     plain = small_project.cohost(*arguments)

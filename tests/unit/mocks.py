@@ -159,7 +159,7 @@ class Cloud(mocks.Mocks):
 class Recorder(mocks.MockMonitor):
     """A monitor that keeps every request: mocks alone do not see options."""
 
-    def __init__(self, cloud: Cloud, recording: Recording) -> None:
+    def __init__(self, cloud: mocks.Mocks, recording: Recording) -> None:
         super().__init__(cloud)
         self.recording = recording
 
@@ -191,6 +191,7 @@ def record(
     stack: str = "dev",
     preview: bool = False,
     partition: str = "aws",
+    cloud: mocks.Mocks | None = None,
     into: Recording | None = None,
 ) -> Recording:
     """Runs a program as the engine would, and returns what it registered.
@@ -200,11 +201,13 @@ def record(
         config: Its configuration as the engine hands it over.
         stack: The stack's name.
         preview: Whether what providers make up is unknown.
-        partition: Where the account is.
+        partition: Where the account is, on AWS.
+        cloud: Answers as the providers; None = AWS.
         into: What to note it in; also what a program that fails has registered before.
     """
     config = dict(config or {})
-    recorder = Recorder(Cloud(config.get("aws:region", REGION), partition, preview=preview), into or Recording())
+    cloud = cloud or Cloud(config.get("aws:region", REGION), partition, preview=preview)
+    recorder = Recorder(cloud, into or Recording())
     logger = logging.Logger("pulumi")
     logger.addHandler(_Warnings(recorder.recording.warnings))
 

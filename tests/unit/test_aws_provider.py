@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 
-from cohost.local.aws_provider import checks, differences, properties, states
-from cohost.local.aws_provider.checks import DEFAULTS, Mode, Naming
-from cohost.local.aws_provider.differences import Kind
+from cohost.local.aws_provider.properties import TOKENS
 from cohost.local.aws_provider.registry import RESOURCES
 from cohost.local.aws_provider.resource import Resource
-from cohost.local.aws_provider.wire import UNKNOWN
+from cohost.local.bridge import checks, differences, properties, states
+from cohost.local.bridge.checks import DEFAULTS, Mode, Naming
+from cohost.local.bridge.differences import Kind
+from cohost.local.bridge.wire import UNKNOWN
 
 BUCKET = "aws:s3/bucket:Bucket"
 ROLE = "aws:iam/role:Role"
@@ -55,10 +56,9 @@ def compare(token: str, old: Mapping[str, Any], new: Mapping[str, Any], **more: 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_the_property_names_are_those_of_the_installed_package() -> None:
     described = {
-        token: {"inputs": properties.inputs(token), "outputs": sorted(properties.outputs(token))}
-        for token in properties.TOKENS
+        token: {"inputs": properties.inputs(token), "outputs": sorted(properties.outputs(token))} for token in TOKENS
     }
-    assert described == properties.generate()
+    assert described == properties.generate(TOKENS)
 
 
 @pytest.mark.parametrize("resource", RESOURCES.values(), ids=lambda resource: resource.token)
@@ -76,7 +76,7 @@ def test_a_type_names_only_properties_that_exist(resource: Resource) -> None:
 
 
 def test_every_type_of_the_list_is_served() -> None:
-    assert set(RESOURCES) == set(properties.TOKENS)
+    assert set(RESOURCES) == set(TOKENS)
 
 
 def test_all_wrong_property_names_are_reported_at_once_with_what_would_be_right() -> None:

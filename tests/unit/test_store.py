@@ -320,7 +320,7 @@ def test_a_missing_bucket_is_named(environment: None) -> None:
         open_store("s3://gone-bucket/p").put_bytes("a", b"")
 
 
-@pytest.mark.parametrize("url", ["", "gs://bucket", "s3://", "s3://UPPER/x", "bucket/prefix", "s3:/bucket"])
+@pytest.mark.parametrize("url", ["", "gs:/bucket", "s3://", "s3://UPPER/x", "bucket/prefix", "s3:/bucket"])
 def test_a_url_that_is_no_store_is_bad_input(url: str) -> None:
     with pytest.raises(InputError, match="s3://<bucket>"):
         open_store(url)

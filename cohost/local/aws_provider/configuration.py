@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import json
 import threading
-import urllib.parse
 from collections.abc import Mapping
 from typing import Any, Final
 
 from cohost.errors import CohostError
 from cohost.local.aws_provider.resource import Session
+from cohost.local.bridge import loopback
 
 _ENDPOINT: Final = "AWS_ENDPOINT_URL"
 _IGNORED: Final = "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS"
-_LOOPBACK: Final = {"127.0.0.1", "localhost", "::1"}
 
 
 def session(given: Mapping[str, Any], environment: Mapping[str, str], cancelled: threading.Event) -> Session:
@@ -42,11 +41,9 @@ def _default_tags(options: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _require_loopback(environment: Mapping[str, str]) -> None:
-    endpoints = {name: url for name, url in environment.items() if name.startswith(_ENDPOINT) and url}
     if environment.get(_IGNORED, "").lower() == "true":
-        raise CohostError(f"{_IGNORED} is set: this provider serves the local emulators only")
-    if _ENDPOINT not in endpoints:
-        raise CohostError(f"{_ENDPOINT} is not set: this provider serves the local emulators only")
-    for name, url in endpoints.items():
-        if urllib.parse.urlsplit(url).hostname not in _LOOPBACK:
-            raise CohostError(f"{name}={url}: this provider serves the local emulators only, on 127.0.0.1")
+        raise CohostError(f"{_IGNORED} is set: {loopback.ONLY}")
+    loopback.require(_ENDPOINT, environment.get(_ENDPOINT))
+    for name, url in environment.items():
+        if name.startswith(_ENDPOINT) and url:
+            loopback.require(name, url)

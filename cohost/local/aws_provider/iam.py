@@ -34,7 +34,7 @@ class Role(Resource):
     replaces: ClassVar = frozenset({"name", "namePrefix", "path"})
     defaults: ClassVar = {"forceDetachPolicies": False, "maxSessionDuration": 3600, "path": "/"}
     gone: ClassVar = _NOT_FOUND
-    regional: ClassVar = False
+    places: ClassVar = frozenset()
 
     def create(self, call: Call, inputs: dict[str, Any]) -> str:
         """Creates the role."""
@@ -109,7 +109,7 @@ class RolePolicy(Resource):
     name: ClassVar = Name(limit=128)
     replaces: ClassVar = frozenset({"name", "namePrefix", "role"})
     gone: ClassVar = _NOT_FOUND
-    regional: ClassVar = False
+    places: ClassVar = frozenset()
 
     def create(self, call: Call, inputs: dict[str, Any]) -> str:
         """Puts the policy."""
@@ -142,7 +142,7 @@ class Policy(Resource):
     replaces: ClassVar = frozenset({"description", "name", "namePrefix", "path"})
     defaults: ClassVar = {"path": "/"}
     gone: ClassVar = _NOT_FOUND
-    regional: ClassVar = False
+    places: ClassVar = frozenset()
 
     def create(self, call: Call, inputs: dict[str, Any]) -> str:
         """Creates the policy."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from cohost.local.aws_provider import properties
-from cohost.local.aws_provider.checks import DEFAULTS
-from cohost.local.aws_provider.equality import alike, same_items
-from cohost.local.aws_provider.resource import Resource
-from cohost.local.aws_provider.wire import UNKNOWN
+from cohost.local.bridge import properties
+from cohost.local.bridge.checks import DEFAULTS
+from cohost.local.bridge.equality import alike, same_items
+from cohost.local.bridge.resource import Resource
+from cohost.local.bridge.wire import UNKNOWN
 
 
 def outputs(resource: Resource, inputs: Mapping[str, Any], actual: Mapping[str, Any]) -> dict[str, Any]:
@@ -26,14 +26,13 @@ def planned(resource: Resource, inputs: Mapping[str, Any]) -> dict[str, Any]:
     computed: dict[str, Any] = dict.fromkeys(decided, UNKNOWN)
     if resource.name and resource.name.property not in inputs:
         computed[resource.name.property] = UNKNOWN
-    if resource.regional and "region" not in inputs:
-        computed["region"] = UNKNOWN
-    return _with_all_tags(resource, computed | given(inputs))
+    computed |= dict.fromkeys(resource.places - set(inputs), UNKNOWN)
+    return _with_copies(resource, computed | given(inputs))
 
 
 def planned_update(resource: Resource, old: Mapping[str, Any], inputs: Mapping[str, Any]) -> dict[str, Any]:
     """Returns what a preview knows of a resource to be updated in place."""
-    return _with_all_tags(resource, {**old, **given(inputs)})
+    return _with_copies(resource, {**old, **given(inputs)})
 
 
 def given(inputs: Mapping[str, Any]) -> dict[str, Any]:
@@ -72,8 +71,8 @@ def imported_inputs(resource: Resource, actual: Mapping[str, Any]) -> dict[str, 
     return {**inputs, DEFAULTS: []}
 
 
-def _with_all_tags(resource: Resource, known: dict[str, Any]) -> dict[str, Any]:
-    return known | ({"tagsAll": known.get("tags") or {}} if "tags" in resource.supported else {})
+def _with_copies(resource: Resource, known: dict[str, Any]) -> dict[str, Any]:
+    return known | resource.copied(known)
 
 
 def _settle(actual: Any, wanted: Any) -> Any:

@@ -13,10 +13,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from cohost.local.aws_provider.checks import DEFAULTS
-from cohost.local.aws_provider.equality import alike, same_items
-from cohost.local.aws_provider.resource import Resource
-from cohost.local.aws_provider.wire import UNKNOWN
+from cohost.local.bridge.checks import DEFAULTS
+from cohost.local.bridge.equality import alike, same_items
+from cohost.local.bridge.resource import Resource
+from cohost.local.bridge.wire import UNKNOWN
 
 _MISSING: Any = object()
 # What Terraform cannot tell from nothing given.
@@ -87,8 +87,11 @@ def compare(
         found += _changes(resource, name, state.get(name, old), old, new)
     counted = [change for change in found if not any(_within(change.path, path) for path in ignored)]
     changes = {change.path: change.kind for change in counted}
-    # The provider's own copy, default tags included, is an output that changes with them.
-    changes |= {f"tagsAll{path[4:]}": kind for path, kind in changes.items() if _within(path, "tags")}
+    # The provider's own copies, default labels included, are outputs that change with them.
+    labels = {
+        path.removeprefix(resource.labels): kind for path, kind in changes.items() if _within(path, resource.labels)
+    }
+    changes |= {f"{copy}{inner}": kind for copy in resource.label_copies for inner, kind in labels.items()}
     replaces = frozenset(change.path for change in counted if _replaces(resource, change))
     return Difference(changes, replaces, bool(replaces) and _name_is_given(resource, new_inputs))
 
@@ -100,7 +103,7 @@ def top(path: str) -> str:
 
 def _computed(resource: Resource) -> frozenset[str]:
     naming = {resource.name.property, resource.name.prefix} if resource.name else set[str]()
-    return resource.computed | naming | {"region"}
+    return resource.computed | naming | resource.places
 
 
 def _changes(resource: Resource, path: str, actual: Any, old: Any, new: Any) -> Iterator[_Found]:
@@ -129,7 +132,7 @@ def _changes(resource: Resource, path: str, actual: Any, old: Any, new: Any) -> 
 
 def _replaces(resource: Resource, change: _Found) -> bool:
     path = _plain(change.path)
-    fixed = resource.replaces | {"region"}
+    fixed = resource.replaces | resource.places
     if path in resource.replaces_by_presence or any(_within(path, start) for start in fixed):
         return True
     if change.kind is Kind.UPDATE:

@@ -8,12 +8,11 @@ from collections.abc import Callable
 from typing import Any
 
 import grpc
-from botocore.exceptions import BotoCoreError, ClientError
 from google.protobuf.any_pb2 import Any as AnyMessage
 
 from cohost.errors import CohostError
-from cohost.local.aws_provider.resource import Gone
-from cohost.local.aws_provider.wire import to_struct
+from cohost.local.bridge.resource import Gone
+from cohost.local.bridge.wire import to_struct
 from cohost.provider.protocol import provider_pb2, status_pb2
 
 log = logging.getLogger(__name__)
@@ -47,7 +46,7 @@ def reported(handler: Callable[[Any, Any], Any]) -> Any:
             context.set_trailing_metadata((("grpc-status-details-bin", _details(error, message)),))
         except NotImplementedError as error:
             status, message = grpc.StatusCode.UNIMPLEMENTED, str(error)
-        except (ClientError, BotoCoreError, CohostError, ValueError, Gone) as error:
+        except (*self.failures, ValueError, Gone) as error:
             status, message = grpc.StatusCode.UNKNOWN, _message(handler, request, error)
         except Exception as error:
             log.exception("%s", handler.__name__)

@@ -12,9 +12,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from cohost.local.aws_provider.properties import Properties
-from cohost.local.aws_provider.resource import Name, Resource
-from cohost.local.aws_provider.wire import UNKNOWN
+from cohost.local.bridge.properties import Properties
+from cohost.local.bridge.resource import Name, Resource
+from cohost.local.bridge.wire import UNKNOWN
 
 DEFAULTS: Final = "__defaults"
 """Lists the inputs that were filled in here, as the real provider's bridge does: a made-up name can be told
@@ -62,7 +62,7 @@ def check(
     olds: Mapping[str, Any],
     news: Mapping[str, Any],
     naming: Naming,
-    default_tags: Mapping[str, str],
+    default_labels: Mapping[str, str],
 ) -> tuple[dict[str, Any], list[Failure]]:
     """Returns the inputs with everything filled in, and what is wrong with them.
 
@@ -72,7 +72,7 @@ def check(
         olds: The inputs of the last deployment; empty for a new resource.
         news: The inputs as the program gives them.
         naming: What a name is made of.
-        default_tags: Tags every resource gets.
+        default_labels: Labels (or tags) every resource gets.
     """
     inputs = {name: value for name, value in news.items() if value is not None and name != DEFAULTS}
     failures = list(_unknown("", inputs, known))
@@ -92,8 +92,8 @@ def check(
         filled |= _names(resource.name, inputs, olds, naming)
     except _NameError as error:
         failures.append(Failure(error.property, str(error)))
-    if default_tags and "tags" in resource.supported:
-        inputs["tags"] = {**default_tags, **(inputs.get("tags") or {})}
+    if default_labels and resource.labels in resource.supported:
+        inputs[resource.labels] = {**default_labels, **(inputs.get(resource.labels) or {})}
     inputs |= filled
     inputs[DEFAULTS] = sorted(filled)
     return inputs, failures

@@ -1,0 +1,125 @@
+"""A running Triton as the container of a Vertex AI model, and the contract it answers by.
+
+Contract: "Custom container requirements" (Vertex AI documentation) as Triton implements it
+(triton-inference-server/server, vertex_ai_server.cc and docker/entrypoint.d/99-check-run-aip-mode.sh).
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import urllib3
+
+from cohost.errors import CohostError
+from cohost.local.process import LOOPBACK, Child
+from cohost.local.triton import install
+from cohost.local.triton.server import PortTakenError, TritonServer, UnreachableError, _free_port
+
+REDIRECT: Final = "X-Vertex-Ai-Triton-Redirect"
+_POLL_SECONDS: Final = 0.02
+_THREADS: Final = 16
+_WORDS: Final = 1500
+
+
+@dataclass(frozen=True, kw_only=True)
+class Container:
+    """What a model server is started with.
+
+    Attributes:
+        artifacts: The frozen copy of the model's artifacts: a Triton model repository.
+        args: The container's arguments.
+        environment: Its variables, those that Vertex AI sets included.
+        predict_route: Where predictions are asked for.
+        health_route: Where it tells whether it is ready.
+        seconds: How long it may take to become ready.
+    """
+
+    artifacts: Path
+    args: Sequence[str]
+    environment: Mapping[str, str]
+    predict_route: str
+    health_route: str
+    seconds: float
+
+
+class ExitedError(CohostError):
+    """The server ended before it was ready."""
+
+
+class VertexTriton(TritonServer):
+    """One Triton process behind its Vertex AI front end, on a loopback port of its own."""
+
+    def __init__(self, folder: Path, *, mark: str, container: Container) -> None:
+        """Starts the server; it answers once `wait_until_ready` returns.
+
+        Args:
+            folder: Holds the assembled server (shared), and this one's log.
+            mark: Name of this server in file names and shared memory: letters, digits and hyphens.
+            container: What it is started with.
+
+        Raises:
+            CohostError: There is no Triton for this machine.
+        """
+        wheel = install.wheel()
+        if not wheel:
+            raise CohostError("no Triton for this machine: install nvidia-pytriton (Linux, x86-64)")
+        folder.mkdir(parents=True, exist_ok=True)
+        triton = install.from_wheel(wheel, folder)
+        self.port, self.log = _free_port(), folder / f"{mark}.log"
+        self._mark, self._health, self._seconds = mark, container.health_route, container.seconds
+        self._container = None
+        own = {
+            "AIP_MODE": "PREDICTION",
+            "AIP_HTTP_PORT": str(self.port),
+            "AIP_HEALTH_ROUTE": container.health_route,
+            "AIP_PREDICT_ROUTE": container.predict_route,
+            "AIP_STORAGE_URI": str(container.artifacts.resolve()),
+        }
+        environment = {**os.environ, **container.environment, **triton.environment, **own}
+        command = [*triton.command, *container.args, *self._flags(triton)]
+        with self.log.open("ab") as output:
+            self._child = Child(command, env=environment, output=output)
+        self._pool = urllib3.HTTPConnectionPool(LOOPBACK, self.port, maxsize=_THREADS, block=False, retries=False)
+
+    def wait_until_ready(self, stay: Callable[[], None] = lambda: None) -> None:
+        """Waits until the server says that it is ready.
+
+        Args:
+            stay: Called again and again; ends the waiting by an exception.
+
+        Raises:
+            PortTakenError: Somebody else has its port.
+            ExitedError: It ended; the message holds the end of its log.
+            TimeoutError: It was not ready in time; so does this message.
+        """
+        deadline = time.monotonic() + self._seconds
+        while self._child.running():
+            with suppress(UnreachableError, TimeoutError):
+                if self.request("GET", self._health, seconds=10).status == 200:
+                    return
+            stay()
+            if time.monotonic() >= deadline:
+                raise TimeoutError(self.tail(_WORDS))
+            time.sleep(_POLL_SECONDS)
+        words = self.tail(_WORDS)
+        raise (PortTakenError if "already in use" in words else ExitedError)(words)
+
+    def _flags(self, triton: install.Installation) -> list[str]:
+        """Flags that keep it to this machine; after the container's own, so that they have the last word."""
+        return [
+            "--allow-vertex-ai=true",
+            f"--vertex-ai-port={self.port}",
+            f"--vertex-ai-thread-count={_THREADS}",
+            "--allow-http=false",
+            "--allow-grpc=false",
+            f"--metrics-address={LOOPBACK}",
+            f"--metrics-port={_free_port()}",
+            f"--backend-directory={triton.backends}",
+            *(f"--backend-config={each},shm-region-prefix-name={self._mark}" for each in ("python", "onnxruntime")),
+        ]

@@ -1,0 +1,383 @@
+"""Vertex AI Models and their versions, as the plugin finds, makes and deletes them.
+
+Fields and rules: google/cloud/aiplatform/v1, model.proto and model_service.proto.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import cached_property
+from typing import Any, Final
+
+from cohost.errors import DeploymentError
+from cohost.provider.context import Context
+from cohost.provider.google import GoogleError, words
+from cohost.provider.google_errors import patiently
+from cohost.provider.vertex import operations
+
+DEFAULT_ALIAS: Final = "default"
+# What makes a version: each of these is fixed in it. Wire names of `cohost:vertex:Model`.
+CONTENT: Final = (
+    *("image", "args", "env", "predictRoute", "healthRoute", "ports"),
+    *("sharedMemoryMb", "deploymentTimeoutS", "artifactUri"),
+)
+# Labels by which an interrupted run's work is found again: whose it is, and what it holds.
+_OWNER_LABEL: Final = "cohost-owner"
+_CONTENT_LABEL: Final = "cohost-content"
+OWN_LABELS: Final = frozenset({_OWNER_LABEL, _CONTENT_LABEL})
+# Google's own labels, which nobody else can change (annotation.proto and others).
+_SYSTEM_LABELS: Final = ("aiplatform.googleapis.com/", "goog")
+_LABEL_DIGITS: Final = 32
+_DEFAULT_PORTS: Final = (8080,)
+_READ_S: Final = 20.0
+_UPLOAD: Final = "UploadModelOperationMetadata"
+
+
+@dataclass(frozen=True)
+class Version:
+    """One version of a model, as Vertex AI tells it.
+
+    Attributes:
+        id: Its number, as text.
+        display_name: The model's name for people.
+        content: What it holds, by the names in CONTENT; without the container where Vertex AI does not tell it.
+        labels: All but Google's own; the plugin's own included.
+        aliases: All of them, "default" included.
+        deployed: Full names of the deployed models made from it, `<endpoint>/deployedModels/<id>`.
+        kms_key: The key that it is encrypted with, or "".
+    """
+
+    id: str
+    display_name: str
+    content: Mapping[str, Any]
+    labels: Mapping[str, str]
+    aliases: tuple[str, ...]
+    deployed: tuple[str, ...] = ()
+    kms_key: str = ""
+
+    @property
+    def users_labels(self) -> dict[str, str]:
+        """The labels that are not the plugin's own."""
+        return {name: value for name, value in self.labels.items() if name not in OWN_LABELS}
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A model as it shall be.
+
+    Attributes:
+        project: The project's id.
+        region: Where.
+        model_id: The last part of its name.
+        display_name: For people.
+        content: By the names in CONTENT; what is absent is left to Vertex AI.
+        labels: The user's.
+        owner: The resource that registers it, by its URN.
+        aliases: Beside "default".
+        service_account: Reads image and artifacts, or None.
+        kms_key: Or None.
+    """
+
+    project: str
+    region: str
+    model_id: str
+    display_name: str
+    content: Mapping[str, Any]
+    labels: Mapping[str, str]
+    owner: str
+    aliases: Collection[str] = ()
+    service_account: str | None = None
+    kms_key: str | None = None
+
+    @property
+    def name(self) -> str:
+        """Its full name."""
+        return full_name(self.project, self.region, self.model_id)
+
+    @cached_property
+    def all_labels(self) -> dict[str, str]:
+        """The user's labels and the plugin's own."""
+        owner = hashlib.sha256(self.owner.encode()).hexdigest()[:_LABEL_DIGITS]
+        return {**self.labels, _OWNER_LABEL: owner, _CONTENT_LABEL: fingerprint(self.content)}
+
+    def is_owner_of(self, versions: Iterable[Version]) -> bool:
+        """Whether one of a model's versions was made for the same resource."""
+        return any(version.labels.get(_OWNER_LABEL) == self.all_labels[_OWNER_LABEL] for version in versions)
+
+
+def location(project: str, region: str) -> str:
+    """Full name of a location."""
+    return f"projects/{project}/locations/{region}"
+
+
+def full_name(project: str, region: str, model_id: str) -> str:
+    """Full name of a model."""
+    return f"{location(project, region)}/models/{model_id}"
+
+
+def fingerprint(content: Mapping[str, Any]) -> str:
+    """A content in 32 hex digits; numbers of the wire are floats, and no port means port 8080."""
+    plain = {name: _plain(content[name]) for name in CONTENT if content.get(name) not in (None, "", [], {}, 0)}
+    plain.setdefault("ports", list(_DEFAULT_PORTS))
+    text = json.dumps(plain, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:_LABEL_DIGITS]
+
+
+def holds(version: Version, content: Mapping[str, Any]) -> bool:
+    """Whether a version has this content: by its label, or by comparing where it has none."""
+    if version.content["artifactUri"] != content["artifactUri"]:
+        return False
+    label = version.labels.get(_CONTENT_LABEL) or fingerprint(version.content)
+    return label == fingerprint(content)
+
+
+def read(context: Context, region: str, name: str) -> Version | None:
+    """A model's default version, or the version that the name ends with (`@N`); None when there is none.
+
+    Raises:
+        GoogleError: Vertex AI cannot be asked.
+    """
+    doing = f"looking at the model {_last(name)}"
+    try:
+        return _version(_asked(doing, context.gcp.clients(region).models.get_model, name=name))
+    except GoogleError as error:
+        if error.status == "NOT_FOUND":
+            return None
+        raise
+
+
+def versions(context: Context, region: str, name: str) -> list[Version]:
+    """All versions of a model, none when there is no such model.
+
+    Raises:
+        GoogleError: Vertex AI cannot be asked.
+    """
+    doing = f"listing the versions of the model {_last(name)}"
+    try:
+        with words(doing):
+            pages = _asked(doing, context.gcp.clients(region).models.list_model_versions, name=name)
+            return [_version(each) for each in pages]
+    except GoogleError as error:
+        if error.status == "NOT_FOUND":
+            return []
+        raise
+
+
+def listed(context: Context, project: str, region: str) -> list[tuple[str, Version]]:
+    """Id and default version of every model of a region.
+
+    Raises:
+        GoogleError: Vertex AI cannot be asked.
+    """
+    with words(f"listing the models of {region}"):
+        pages = _asked("", context.gcp.clients(region).models.list_models, parent=location(project, region))
+        return [(_last(each.name), _version(each)) for each in pages]
+
+
+def register(context: Context, wanted: Wanted, *, known: bool) -> tuple[Version, list[Version]]:
+    """The version with the wanted content, found or made, and the versions that there were.
+
+    An upload that an interrupted run began is waited for first, so that no content gets a second version.
+
+    Args:
+        context: The operation.
+        wanted: What it shall be.
+        known: Whether the model is this resource's own by its state.
+
+    Raises:
+        GoogleError: Vertex AI refused or failed the upload.
+        DeploymentError: The model is somebody else's.
+    """
+    google, region = context.gcp, wanted.region
+    running = operations.find(google, region, wanted.name, kind=_UPLOAD)
+    if running is not None:
+        with suppress(GoogleError):  # of another run; what it left, if anything, is looked at next
+            operations.wait(context, google, region, running, doing=f"waiting for the upload of {wanted.model_id}")
+    before = versions(context, region, wanted.name)
+    if before and not known and not wanted.is_owner_of(before):
+        raise DeploymentError(
+            f"there is a model {wanted.model_id} in {region} already, which this stack has not made: choose another "
+            f"id, or adopt it by `import_` with the id {wanted.name}"
+        )
+    for version in before:
+        if holds(version, wanted.content):
+            return version, before
+    return _upload(context, wanted, first=not before), before
+
+
+def align(context: Context, wanted: Wanted, version: Version, *, dropped: Collection[str] = ()) -> None:
+    """Changes what can be changed of a version: the model's display name, the labels, the aliases.
+
+    Args:
+        context: The operation.
+        wanted: As it shall be.
+        version: As it is.
+        dropped: Aliases that this resource gave before.
+
+    Raises:
+        GoogleError: Refused.
+    """
+    client, doing = context.gcp.clients(wanted.region).models, f"changing the model {wanted.model_id}"
+    versioned = f"{wanted.name}@{version.id}"
+    with words(doing):
+        if version.display_name != wanted.display_name:
+            _patch(client, {"name": wanted.name, "display_name": wanted.display_name}, "display_name")
+        # Labels of the model and of the version are returned merged, and which of them an upload sets is not told.
+        left: Version | None = version
+        for name, labels in ((versioned, wanted.all_labels), (wanted.name, wanted.labels)):
+            if left is not None and left.labels != wanted.all_labels:
+                _patch(client, {"name": name, "labels": labels}, "labels")
+                left = read(context, wanted.region, versioned)
+        given = {DEFAULT_ALIAS, *wanted.aliases}
+        merge = sorted(given - set(version.aliases))
+        merge += sorted(f"-{alias}" for alias in set(dropped) & set(version.aliases) - given)
+        if merge:
+            client.merge_version_aliases(name=versioned, version_aliases=merge)
+
+
+def sweep(context: Context, wanted: Wanted, there: Iterable[Version], *, keep: str, ours: Collection[str]) -> None:
+    """Deletes versions that nothing is deployed from; the others are left to a later run.
+
+    Args:
+        context: The operation.
+        wanted: The model.
+        there: Its versions.
+        keep: The one in use, by id.
+        ours: Aliases of this resource, now or before; a version with any other is somebody's choice and stays.
+    """
+    mine = {DEFAULT_ALIAS, *ours}
+    for version in there:
+        if version.id == keep or version.deployed or set(version.aliases) - mine:
+            continue
+        name, doing = f"{wanted.name}@{version.id}", f"deleting version {version.id} of {wanted.model_id}"
+        try:
+            _operate(context, wanted.region, doing, lambda client, name=name: client.delete_model_version(name=name))
+        except GoogleError as error:
+            if error.status not in ("FAILED_PRECONDITION", "NOT_FOUND"):
+                context.warning(f"{error}; a later `up` tries again")
+
+
+def delete(context: Context, region: str, name: str) -> None:
+    """Deletes a model with all its versions; one that is not there is no error.
+
+    Raises:
+        DeploymentError: Something is deployed from it, named in the message, or Vertex AI refused.
+    """
+    try:
+        _operate(context, region, f"deleting the model {_last(name)}", lambda client: client.delete_model(name=name))
+    except GoogleError as error:
+        if error.status == "NOT_FOUND":
+            return
+        users = [each for version in versions(context, region, name) for each in version.deployed]
+        if not users:
+            raise
+        raise DeploymentError(
+            f"the model {_last(name)} cannot be deleted while something is deployed from it: "
+            f"{', '.join(sorted(users))}: undeploy that first (gcloud ai endpoints undeploy-model)"
+        ) from error
+
+
+def _upload(context: Context, wanted: Wanted, *, first: bool) -> Version:
+    content, labels = wanted.content, wanted.all_labels
+    aliases = [*wanted.aliases] if first else [DEFAULT_ALIAS, *wanted.aliases]
+    model: dict[str, Any] = {
+        "display_name": wanted.display_name,
+        "container_spec": _container(content),
+        "artifact_uri": content["artifactUri"],
+        "labels": labels,
+        "version_aliases": aliases,
+    }
+    if wanted.kms_key:
+        model["encryption_spec"] = {"kms_key_name": wanted.kms_key}
+    request: dict[str, Any] = {"parent": location(wanted.project, wanted.region), "model": model}
+    request |= {"model_id": wanted.model_id} if first else {"parent_model": wanted.name}
+    if wanted.service_account:
+        request["service_account"] = wanted.service_account
+    doing = f"uploading the model {wanted.model_id}"
+    answer = _operate(context, wanted.region, doing, lambda client: client.upload_model(request=request))
+    name = f"{wanted.name}@{answer.get('modelVersionId') or '1'}"
+    version = read(context, wanted.region, name)
+    if version is None:
+        raise DeploymentError(f"{doing}: {_last(name)} was deleted meanwhile; the next `up` uploads it again")
+    return version
+
+
+def _container(content: Mapping[str, Any]) -> dict[str, Any]:
+    """A ModelContainerSpec; what is not given is left to Vertex AI."""
+    spec: dict[str, Any] = {
+        "image_uri": content["image"],
+        "args": list(content.get("args") or ()),
+        "env": [{"name": name, "value": value} for name, value in sorted((content.get("env") or {}).items())],
+        "ports": [{"container_port": int(port)} for port in content.get("ports") or ()],
+        "predict_route": content.get("predictRoute") or "",
+        "health_route": content.get("healthRoute") or "",
+    }
+    if content.get("sharedMemoryMb"):
+        spec["shared_memory_size_mb"] = int(content["sharedMemoryMb"])
+    if content.get("deploymentTimeoutS"):
+        spec["deployment_timeout"] = timedelta(seconds=int(content["deploymentTimeoutS"]))
+    return spec
+
+
+def _version(model: Any) -> Version:
+    """Reads google.cloud.aiplatform_v1.types.Model."""
+    content: dict[str, Any] = {"artifactUri": model.artifact_uri.rstrip("/")}
+    container = model.container_spec
+    if container.image_uri:
+        timeout = container.deployment_timeout
+        content |= {
+            "image": container.image_uri,
+            "args": list(container.args),
+            "env": {each.name: each.value for each in container.env},
+            "predictRoute": container.predict_route,
+            "healthRoute": container.health_route,
+            "ports": [port.container_port for port in container.ports],
+            "sharedMemoryMb": container.shared_memory_size_mb,
+            "deploymentTimeoutS": int(timeout.total_seconds()) if timeout else 0,
+        }
+    return Version(
+        id=model.version_id,
+        display_name=model.display_name,
+        content=content,
+        labels={name: value for name, value in model.labels.items() if not name.startswith(_SYSTEM_LABELS)},
+        aliases=tuple(model.version_aliases),
+        deployed=tuple(f"{each.endpoint}/deployedModels/{each.deployed_model_id}" for each in model.deployed_models),
+        kms_key=model.encryption_spec.kms_key_name,
+    )
+
+
+def _operate(context: Context, region: str, doing: str, call: Callable[[Any], Any]) -> dict[str, Any]:
+    """Begins an operation and waits for it; begins it again when it failed for want of a grant not in effect yet."""
+    client = context.gcp.clients(region).models
+
+    def once() -> dict[str, Any]:
+        return operations.wait(context, context.gcp, region, call(client).operation.name, doing=doing)
+
+    return patiently(context, doing, once)
+
+
+def _patch(client: Any, model: Mapping[str, Any], path: str) -> None:
+    client.update_model(model=dict(model), update_mask={"paths": [path]})
+
+
+def _asked(doing: str, call: Callable[..., Any], **request: Any) -> Any:
+    """Asks for something; what may pass is tried again (google.api_core, `if_transient_error`)."""
+    from google.api_core.retry import Retry
+
+    with words(doing):
+        return call(**request, retry=Retry(initial=0.5, maximum=8.0, timeout=_READ_S))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def _last(name: str) -> str:
+    return name.rpartition("/")[2]

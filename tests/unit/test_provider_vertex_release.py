@@ -1,0 +1,434 @@
+"""The Vertex AI ActiveRelease by the real clients, against a server that answers as Vertex AI and Triton do."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from cohost.client.vertex import CONTENT_TYPE
+from cohost.errors import DeploymentError, PreconditionFailed
+from cohost.provider.context import OperationCancelled
+from cohost.provider.resource import Change
+from cohost.provider.values import UNKNOWN
+from cohost.provider.vertex import traffic, verification
+from cohost.provider.vertex.active_release import VertexActiveRelease
+from cohost.release import CURRENT_KEY, Release, for_vertex, release_key
+from cohost.store import ObjectNotFound
+from tests.unit import runtime_server, vertex_service
+from tests.unit.model_folders import write_catalog, write_model
+from tests.unit.provider_context import Operation
+from tests.unit.vertex_service import ENDPOINT, PROJECT, REGION, Reply, Service
+
+STORE = "gs://bucket/team"
+NAMES = ("digits", "iris")
+OLD, NEW = "111", "222"
+A: dict[str, str] = dict.fromkeys(NAMES, "a" * 64)
+B: dict[str, str] = dict.fromkeys(NAMES, "b" * 64)
+CHANGED = {**A, "iris": "c" * 64}
+RELEASES = VertexActiveRelease()
+
+
+@dataclass
+class MemoryStore:
+    """What the plugin uses of a store, in memory."""
+
+    objects: dict[str, tuple[bytes, str]] = field(default_factory=dict)
+    meanwhile: Callable[[], None] | None = None
+
+    @property
+    def url(self) -> str:
+        return STORE
+
+    def get(self, key: str) -> tuple[bytes, str]:
+        if key not in self.objects:
+            raise ObjectNotFound(key)
+        return self.objects[key]
+
+    def put_bytes(self, key: str, data: bytes, *, if_match: str | None = None, if_none_match: bool = False) -> str:
+        found = self.objects.get(key)
+        if (if_none_match and found) or (if_match is not None and (found is None or found[1] != if_match)):
+            raise PreconditionFailed(key)
+        self.objects[key] = (data, str(len(self.objects) + int(found[1] if found else 0)))
+        return self.objects[key][1]
+
+    def delete(self, key: str) -> None:
+        self.objects.pop(key, None)
+
+
+@dataclass
+class Stack:
+    """An endpoint, a store and a project, and what the deployed models answer."""
+
+    service: Service
+    project: Path
+    store: MemoryStore
+    operation: Operation
+    answers: dict[str, Callable[[str, bytes], Reply]] = field(default_factory=dict)
+    gpu_bytes: float = 5e8
+
+    def context(self) -> Any:
+        made = self.service.context(self.operation)
+        made.gcp._stores[STORE] = self.store  # type: ignore[assignment]
+        return made
+
+    def predict(self, id: str, path: str, headers: dict[str, str], body: bytes) -> Reply:
+        if path == "metrics":
+            text = f'# HELP nv_gpu_memory_used_bytes GPU\nnv_gpu_memory_used_bytes{{gpu_uuid="1"}} {self.gpu_bytes:f}\n'
+            return 200, {"Content-Type": "text/plain"}, text.encode()
+        name = re.fullmatch("v2/models/(.+)/infer", path)
+        assert name is not None
+        answer = self.answers.get(id)
+        return answer(name[1], body) if answer else right(name[1], body)
+
+    def update(self, before: dict[str, Any] | None, after: dict[str, Any]) -> dict[str, Any]:
+        if before is None:
+            return dict(RELEASES.create(self.context(), after))
+        return dict(RELEASES.update(self.context(), before, after))
+
+    def current(self) -> dict[str, Any] | None:
+        found = self.store.objects.get(CURRENT_KEY)
+        return json.loads(found[0]) if found else None
+
+    def digests(self) -> dict[str, str] | None:
+        current = self.current()
+        return {name: model["digest"] for name, model in current["models"].items()} if current else None
+
+    def asked(self, id: str) -> set[str]:
+        return {path.split("/")[2] for who, path in self.service.predictions if who == id and path != "metrics"}
+
+
+def right(name: str, body: bytes) -> Reply:
+    """The answer that the smoke test expects: y = x = 1, 2, 3."""
+    return output(np.array([[1, 2, 3]], np.float32))
+
+
+def wrong(name: str, body: bytes) -> Reply:
+    return output(np.array([[1, 2, 4]], np.float32))
+
+
+def output(y: Any) -> Reply:
+    answer = runtime_server.prediction({"y": y})
+    size = answer.headers["Content-Type"].removeprefix(runtime_server.CONTENT_TYPE)
+    return 200, {"Content-Type": f"{CONTENT_TYPE}{size}"}, answer.body
+
+
+def unknown(name: str, body: bytes) -> Reply:
+    return 404, {"Content-Type": "application/json"}, json.dumps({"error": f"unknown model '{name}'"}).encode()
+
+
+@pytest.fixture
+def stack(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Stack]:
+    for name in NAMES:
+        write_model(tmp_path / name)
+    write_catalog(tmp_path / "catalog.yaml", NAMES)
+    monkeypatch.setattr(verification, "_PAUSE_S", 0.01)
+    monkeypatch.setattr(traffic, "_PAUSE_S", 0.01)
+    with vertex_service.running(monkeypatch) as service:
+        made = Stack(service, tmp_path, MemoryStore(), Operation(tmp_path))
+        service.predict = made.predict
+        yield made
+
+
+def inputs(models: dict[str, str], deployed_model: str, **changes: Any) -> dict[str, Any]:
+    return {
+        "project": PROJECT,
+        "region": REGION,
+        "store": STORE,
+        "catalog": "catalog.yaml",
+        "endpoint": ENDPOINT,
+        "deployedModel": deployed_model,
+        "models": models,
+        "release": Release(models).digest,
+        "probePercent": 5.0,
+        "gpu": True,
+        **changes,
+    }
+
+
+def canary(weight: float, models: dict[str, str] = A) -> dict[str, Any]:
+    return {"weight": weight, "stableDeployedModel": OLD, "stableRelease": Release(models).digest}
+
+
+@pytest.fixture
+def live(stack: Stack) -> dict[str, Any]:
+    """The outputs of the release A, active on OLD; NEW is deployed without traffic."""
+    stack.service.put(OLD)
+    outputs = stack.update(None, inputs(A, OLD))
+    stack.service.put(NEW)
+    stack.service.predictions.clear()
+    stack.service.requests.clear()
+    stack.operation.said.clear()
+    return outputs
+
+
+def splits(stack: Stack) -> list[dict[str, int]]:
+    return [body.get("trafficSplit", {}) for body in stack.service.called("PATCH")]
+
+
+def test_a_first_release_gets_all_calls_asks_every_model_and_sees_the_gpu(stack: Stack) -> None:
+    stack.service.put(OLD)
+    given = inputs(A, OLD)
+    assert not list(RELEASES.check(stack.context(), None, given))
+    assert stack.update(None, given) == {**given, "activated": given["release"]}
+    assert splits(stack) == [{OLD: 100}]
+    assert stack.asked(OLD) == set(NAMES)
+    assert "verified 2/2 models" in stack.operation.said
+    assert any(line.startswith("the GPU holds the models") for line in stack.operation.said)
+    assert stack.current() == {
+        "schema": 1,
+        "release": given["release"],
+        "platform": "gcp",
+        "endpoint": ENDPOINT,
+        "models": {name: {"digest": digest, "target": name} for name, digest in A.items()},
+    }
+    assert json.loads(stack.store.get(release_key(given["release"]))[0])["inputs"]["iris"] == "x FP32 [-1, 3]"
+
+
+def test_a_first_release_that_fails_leaves_the_endpoint_without_calls_and_no_release(stack: Stack) -> None:
+    stack.service.put(OLD)
+    stack.answers[OLD] = wrong
+    with pytest.raises(DeploymentError, match="2 of 2 models failed"):
+        stack.update(None, inputs(A, OLD))
+    assert stack.service.split == {}
+    assert stack.current() is None
+
+
+def test_a_gpu_that_holds_nothing_fails_a_first_release_unless_it_is_not_asked_for(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(verification, "_GPU_PATIENCE_S", 0.1)
+    stack.service.put(OLD)
+    stack.gpu_bytes = 0
+    with pytest.raises(DeploymentError, match=r"is 0: the models run on the CPU.*verify: \{gpu: false\}"):
+        stack.update(None, inputs(A, OLD))
+    assert stack.service.split == {}
+    stack.update(None, inputs(A, OLD, gpu=False))
+    assert stack.service.split == {OLD: 100}
+
+
+def test_only_what_changed_is_asked_on_a_probe_share_until_the_new_one_answered(
+    stack: Stack, live: dict[str, Any]
+) -> None:
+    after = inputs(CHANGED, NEW)
+    assert RELEASES.diff(stack.context(), live, after).keys() == {"deployedModel", "release", 'models["iris"]'}
+    stack.update(live, after)
+    assert splits(stack) == [{OLD: 95, NEW: 5}, {NEW: 100}]
+    assert stack.asked(NEW) == {"iris"}
+    assert stack.digests() == CHANGED
+    assert not any("GPU" in line for line in stack.operation.said)
+
+
+def test_another_deployment_of_the_same_release_is_asked_every_model(stack: Stack, live: dict[str, Any]) -> None:
+    stack.update(live, inputs(A, NEW))
+    assert stack.asked(NEW) == set(NAMES)
+    assert stack.service.split == {NEW: 100}
+
+
+def test_a_wrong_answer_of_the_new_one_puts_the_split_back_and_leaves_the_release_before(
+    stack: Stack, live: dict[str, Any]
+) -> None:
+    stack.answers[NEW] = wrong
+    with pytest.raises(DeploymentError, match=r"1 of 1 models failed[\s\S]*model iris: .*is 4") as caught:
+        stack.update(live, inputs(CHANGED, NEW))
+    assert "nothing is activated" in str(caught.value)
+    assert stack.service.split == {OLD: 100}
+    assert stack.digests() == A
+
+
+def test_what_the_others_answer_says_nothing_of_the_new_one(stack: Stack, live: dict[str, Any]) -> None:
+    stack.answers[OLD] = lambda name, body: unknown(name, body) if name == "iris" else wrong(name, body)
+    stack.update(live, inputs(CHANGED, NEW))
+    assert stack.digests() == CHANGED
+
+
+@pytest.mark.parametrize("others", [right, unknown])
+def test_errors_that_do_not_tell_whose_they_are_fail_the_new_one_once_they_cannot_be_the_others(
+    stack: Stack, live: dict[str, Any], monkeypatch: pytest.MonkeyPatch, others: Callable[[str, bytes], Reply]
+) -> None:
+    monkeypatch.setattr(verification, "_SETTLED_S", 0.2)
+    stack.answers |= {OLD: others, NEW: unknown}
+    with pytest.raises(DeploymentError, match="model iris: unknown model 'iris'"):
+        stack.update(live, inputs(CHANGED, NEW))
+    assert stack.asked(NEW) == {"iris"}
+    assert stack.service.split == {OLD: 100}
+
+
+def test_a_new_one_that_no_call_comes_to_is_a_failure(
+    stack: Stack, live: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(verification, "_PATIENCE_S", 0.3)
+    monkeypatch.setattr(stack.service, "turn", lambda: OLD)
+    with pytest.raises(DeploymentError, match=r"222 did not answer within 0.3 s: no answer of it"):
+        stack.update(live, inputs(CHANGED, NEW))
+    assert stack.service.split == {OLD: 100}
+
+
+def test_a_cancelled_release_puts_the_split_back(stack: Stack, live: dict[str, Any]) -> None:
+    def cancel(name: str, body: bytes) -> Reply:
+        stack.operation.cancelled = True
+        return unknown(name, body)
+
+    stack.answers |= {OLD: cancel, NEW: cancel}
+    with pytest.raises(OperationCancelled):
+        stack.update(live, inputs(CHANGED, NEW))
+    assert stack.service.split == {OLD: 100}
+    assert stack.digests() == A
+
+
+@pytest.mark.parametrize("left", [{OLD: 95, NEW: 5}, {NEW: 100}])
+def test_what_a_killed_run_left_of_the_split_is_finished_or_put_back(
+    stack: Stack, live: dict[str, Any], left: dict[str, int]
+) -> None:
+    stack.service.split = dict(left)
+    stack.answers[NEW] = wrong
+    with pytest.raises(DeploymentError):
+        stack.update(live, inputs(CHANGED, NEW))
+    assert stack.service.split == {OLD: 100}
+    stack.service.split = dict(left)
+    del stack.answers[NEW]
+    stack.update(live, inputs(CHANGED, NEW))
+    assert stack.service.split == {NEW: 100}
+    assert stack.digests() == CHANGED
+
+
+def test_a_canary_keeps_both_at_their_shares_and_the_stable_release_active_until_it_is_promoted(
+    stack: Stack, live: dict[str, Any]
+) -> None:
+    trial = stack.update(live, inputs(CHANGED, NEW, canary=canary(10.0)))
+    assert stack.service.split == {OLD: 90, NEW: 10}
+    assert stack.asked(NEW) == {"iris"}
+    assert stack.digests() == A
+    assert trial["activated"] == Release(A).digest
+    stack.service.predictions.clear()
+    promoted = inputs(CHANGED, NEW)
+    assert set(RELEASES.diff(stack.context(), trial, promoted)) == {"canary"}
+    stack.update(trial, promoted)
+    assert stack.service.split == {NEW: 100}
+    assert stack.digests() == CHANGED
+    assert not stack.service.predictions, "it has answered before"
+
+
+def test_a_canary_of_weight_0_gives_all_calls_back_and_is_asked_again_before_it_is_promoted(
+    stack: Stack, live: dict[str, Any]
+) -> None:
+    trial = stack.update(live, inputs(CHANGED, NEW, canary=canary(10)))
+    aborted = stack.update(trial, inputs(CHANGED, NEW, canary=canary(0)))
+    assert stack.service.split == {OLD: 100}
+    assert stack.digests() == A
+    stack.service.predictions.clear()
+    stack.update(aborted, inputs(CHANGED, NEW))
+    assert stack.asked(NEW) == {"iris"}
+
+
+def test_a_canary_that_lacks_a_model_of_the_stable_release_is_refused(stack: Stack, live: dict[str, Any]) -> None:
+    fewer = {"iris": CHANGED["iris"]}
+    with pytest.raises(DeploymentError, match="the canary does not have digits, which callers"):
+        stack.update(live, inputs(fewer, NEW, canary=canary(10)))
+    assert not splits(stack)
+
+
+def test_going_back_to_a_stable_release_takes_its_models_from_the_store(stack: Stack, live: dict[str, Any]) -> None:
+    promoted = stack.update(live, inputs(CHANGED, NEW))
+    stack.update(promoted, inputs(CHANGED, NEW, canary=canary(20)))
+    assert stack.service.split == {OLD: 80, NEW: 20}
+    assert stack.digests() == A
+    with pytest.raises(DeploymentError, match="has no release dddd"):
+        stack.update(promoted, inputs(CHANGED, NEW, canary={**canary(20), "stableRelease": "d" * 64}))
+
+
+def test_a_release_that_somebody_else_wrote_meanwhile_is_not_overwritten(stack: Stack, live: dict[str, Any]) -> None:
+    theirs = for_vertex(B, "projects/p/locations/l/endpoints/9")
+
+    def meanwhile(name: str, body: bytes) -> Reply:
+        stack.store.objects[CURRENT_KEY] = (theirs.to_json(), "theirs")
+        return right(name, body)
+
+    stack.answers[NEW] = meanwhile
+    with pytest.raises(DeploymentError, match="was written by somebody else"):
+        stack.update(live, inputs(CHANGED, NEW))
+    assert stack.digests() == B
+    assert stack.service.split == {OLD: 100}
+
+
+def test_a_split_changed_by_hand_is_seen_by_a_refresh_and_put_right(stack: Stack, live: dict[str, Any]) -> None:
+    given, context = inputs(A, OLD), stack.context()
+    unchanged = RELEASES.read(context, STORE, live)
+    assert unchanged is not None
+    assert unchanged.outputs == live
+    for split in ({OLD: 60, NEW: 40}, {NEW: 100}, {}):
+        stack.service.split = dict(split)
+        found = RELEASES.read(context, STORE, live)
+        assert found is not None
+        assert found.outputs["canary"]["weight"] == split.get(OLD, 0)
+        assert RELEASES.diff(context, found.outputs, given) == {"canary": Change.UPDATE}
+        stack.update(dict(found.outputs), given)
+        assert stack.service.split == {OLD: 100}
+
+
+def test_a_share_of_a_third_one_is_seen_beside_a_canary(stack: Stack, live: dict[str, Any]) -> None:
+    given = inputs(CHANGED, NEW, canary=canary(10))
+    trial = stack.update(live, given)
+    stack.service.put("333")
+    stack.service.split = {OLD: 60, NEW: 10, "333": 30}
+    found = RELEASES.read(stack.context(), STORE, trial)
+    assert found is not None
+    assert RELEASES.diff(stack.context(), found.outputs, given).keys() == {'canary["stableDeployedModel"]'}
+
+
+def test_another_active_release_is_seen_by_a_refresh_and_an_import_takes_all_of_it(
+    stack: Stack, live: dict[str, Any]
+) -> None:
+    imported = RELEASES.read(stack.context(), STORE, None)
+    assert imported is not None
+    assert imported.inputs == inputs(A, OLD, catalog="model_artifacts/catalog.yaml")
+    stack.store.objects[CURRENT_KEY] = (for_vertex(B, ENDPOINT).to_json(), "other")
+    found = RELEASES.read(stack.context(), STORE, live)
+    assert found is not None
+    changes = RELEASES.diff(stack.context(), found.outputs, inputs(A, OLD))
+    assert changes.keys() == {"release", 'models["digits"]', 'models["iris"]'}
+    stack.store.objects.clear()
+    assert RELEASES.read(stack.context(), STORE, live) is None
+
+
+def test_delete_takes_away_this_endpoints_release_and_no_other(stack: Stack, live: dict[str, Any]) -> None:
+    stack.store.objects[CURRENT_KEY] = (for_vertex(A, f"{ENDPOINT}9").to_json(), "1")
+    RELEASES.delete(stack.context(), live)
+    assert stack.current() is not None
+    stack.store.objects[CURRENT_KEY] = (for_vertex(A, ENDPOINT).to_json(), "1")
+    for _ in range(2):
+        RELEASES.delete(stack.context(), live)
+    assert stack.current() is None
+
+
+def test_a_deployed_model_that_is_gone_is_named_before_anything_changes(stack: Stack, live: dict[str, Any]) -> None:
+    with pytest.raises(DeploymentError, match=r"444 is not deployed on .*: `refresh`, then `up` deploys it anew"):
+        stack.update(live, inputs(CHANGED, "444"))
+    assert not splits(stack)
+
+
+def test_everything_wrong_with_the_inputs_is_told_at_once(stack: Stack) -> None:
+    context = stack.context()
+    bad = {"store": "s3://b", "probePercent": 0, "canary": {"weight": 100, "stableDeployedModel": OLD}, "endpoint": "e"}
+    found = {problem.key for problem in RELEASES.check(context, None, inputs(A, OLD, **bad))}
+    assert found == {"store", "probePercent", "canary.weight", "canary.stableRelease", "endpoint"}
+    assert [problem.key for problem in RELEASES.check(context, None, inputs(A, OLD, release="e" * 64))] == ["release"]
+    same = inputs(A, OLD, canary=canary(10))
+    assert [problem.key for problem in RELEASES.check(context, None, same)] == ["canary.stableDeployedModel"]
+    unknowns = inputs(
+        A, OLD, release=UNKNOWN, deployedModel=UNKNOWN, canary={**canary(5), "stableDeployedModel": UNKNOWN}
+    )
+    assert not list(RELEASES.check(context, None, unknowns))
+
+
+def test_a_preview_tells_what_will_be_active(stack: Stack) -> None:
+    given = inputs(A, OLD, deployedModel=UNKNOWN)
+    assert RELEASES.preview(stack.context(), None, given) == {**given, "activated": given["release"]}
+    trial = inputs(CHANGED, NEW, canary=canary(10))
+    assert RELEASES.preview(stack.context(), None, trial)["activated"] == Release(A).digest
