@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 # `uv.lock` without pyproject.toml: the real engine reads what the program needs there, and installs nothing.
-_FILES: Final = ("Pulumi.yaml", "Pulumi.aws.yaml", "__main__.py", "uv.lock")
+_FILES: Final = ("Pulumi.yaml", "Pulumi.aws.yaml", "Pulumi.gcp.yaml", "__main__.py", "uv.lock")
 _FOLDERS: Final = ("stacks", "components", "provider", "model_artifacts")
 
 

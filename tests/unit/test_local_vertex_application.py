@@ -66,6 +66,13 @@ def test_what_a_test_wants_refused_is_refused_in_its_words(control: Control) -> 
     control.ok("GET", f"{PARENT}/models")
 
 
+def test_an_operation_can_be_lost_while_its_endpoint_is_there(control: Control) -> None:
+    endpoint = control.endpoint()
+    control.limit(refuse={"GET operations": {"status": "NOT_FOUND", "message": "gone"}})
+    assert control.refused("GET", next(iter(control.state.operations))) == ("NOT_FOUND", "gone")
+    control.ok("GET", endpoint)
+
+
 @pytest.mark.parametrize(
     ("method", "path"),
     [

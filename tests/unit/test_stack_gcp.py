@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import inspect
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -388,9 +390,6 @@ def test_the_stack_of_the_checkout_is_deployed_as_it_stands() -> None:
 
 
 def test_only_the_cloud_of_the_stack_is_imported() -> None:
-    import subprocess
-    import sys
-
     code = (
         "import sys; from tests.unit.mocks_gcp import run_main; run_main();"
         "print([name for name in ('pulumi_aws', 'boto3', 'google.cloud.aiplatform', 'google.cloud.aiplatform_v1',"

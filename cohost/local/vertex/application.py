@@ -138,8 +138,9 @@ class Application:
         raise unsupported(f"{request.method} {request.path}")
 
     def _check_refusal(self, call: Call, verb: str | None) -> None:
-        """Refuses what a test asks to be refused: by custom verb, by "models:upload", or by "GET endpoints"."""
-        collection = call.name.rest.partition("/")[0]
+        """Refuses what a test asks to be refused: by custom verb, by "models:upload", or by "GET operations"."""
+        parts = call.name.rest.split("/")
+        collection = parts[-1] if len(parts) % 2 else parts[-2]
         for method in (verb or "", f"{collection}:{verb}", f"{call.request.method} {collection}"):
             if error := self._limits.refusal(method):
                 raise error

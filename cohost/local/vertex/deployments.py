@@ -147,11 +147,9 @@ class Deployments:
                 for deployed in record.get("deployedModels", [])
                 if endpoint.rsplit("/", 1)[-1] == name.rsplit("/", 1)[-1]
             ]
-        return [
-            (deployed, self._replicas[name, deployed["id"]])
-            for name, deployed in found
-            if (name, deployed["id"]) in self._replicas
-        ]
+        with self._changed:
+            up = dict(self._replicas)
+        return [(deployed, up[name, deployed["id"]]) for name, deployed in found if (name, deployed["id"]) in up]
 
     def _in_background(self, work: Callable[..., None], *arguments: Any) -> None:
         def run() -> None:
@@ -262,7 +260,7 @@ class Deployments:
 
         endpoint = operation["work"]["about"]
         place = parse(endpoint)
-        # googleapis/python-aiplatform#4559 and others quote the sentence; the container's own words are added here.
+        # googleapis/python-aiplatform#4559 quotes the sentence; the container's own words are added here.
         logs = (
             f"Model server logs can be found at https://console.cloud.google.com/logs/viewer?project={place.project}"
             f"&resource=aiplatform.googleapis.com%2FEndpoint%2Fendpoint_id%2F{place.rest.rsplit('/', 1)[-1]}"

@@ -132,7 +132,7 @@ class Endpoints:
         """Checks that nothing is being deployed, undeployed or changed on an endpoint: one thing at a time.
 
         Raises:
-            VertexError: Something is; the words are those of other Vertex AI resources.
+            VertexError: Something is. Neither rule nor words are documented: stricter here than not at all.
         """
         if running := self._operations.pending(name):
             raise precondition(

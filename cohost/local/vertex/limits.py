@@ -20,7 +20,8 @@ class Limits:
     The file, all of it optional:
         quota: {accelerator: GPUs that may serve}.
         hold: Name of a deployment stage; every deployment stays there for as long as this says so.
-        refuse: {method, as in "deployModel" or "models:upload": {status, message}}; such requests are refused so.
+        refuse: {method: {status, message}}; such requests are refused so. Methods are "deployModel", "models:upload",
+            or without a verb of their own "GET operations", "PATCH endpoints".
         gpu_memory: Bytes of GPU memory that Triton says it uses; 0 as when it runs on the CPU.
     """
 

@@ -43,6 +43,8 @@ _NOT_PASSED_ON: Final = frozenset(
 )
 _PASSED_BACK: Final = ("content-type", "content-encoding", "inference-header-content-length")
 _METRICS: Final = "metrics"
+_GPU_MEMORY: Final = "nv_gpu_memory_used_bytes"
+_MOMENT_SECONDS: Final = 0.01
 
 
 class Predictions:
@@ -60,7 +62,7 @@ class Predictions:
         passed = {key: value for key, value in headers.items() if key not in _NOT_PASSED_ON}
         endpoint, deployed, reply = self._ask(name, passed, body)
         content = reply.body
-        if passed.get(REDIRECT.lower()) == _METRICS:
+        if passed.get(REDIRECT.lower()) == _METRICS and _GPU_MEMORY.encode() + b"{" not in content:
             content += _gpu_metrics(deployed, self._limits.gpu_memory())
         back = {key: reply.headers[key] for key in _PASSED_BACK if key in reply.headers}
         own = {
@@ -113,7 +115,7 @@ class Predictions:
                     return endpoint, deployed, _answered(replica, body, headers, deadline - time.monotonic())
             if time.monotonic() >= deadline:
                 raise VertexError("UNAVAILABLE", "The model server is not available.")
-            time.sleep(0)
+            time.sleep(_MOMENT_SECONDS)
 
     def _chosen(self, name: str) -> tuple[Record, Record]:
         """Returns an endpoint and one of what is deployed on it, by chance as its traffic split has it."""
@@ -122,7 +124,6 @@ class Predictions:
             split = endpoint.get("trafficSplit")
             deployed = {each["id"]: each for each in endpoint.get("deployedModels", [])}
         if not split:
-            # Reported of the real service by users of predict.
             raise precondition(f"Endpoint {endpoint['name']} doesn't have traffic_split.")
         chosen = random.choices(list(split), weights=list(split.values()))[0]
         return endpoint, deployed[chosen]
@@ -165,10 +166,10 @@ def _gpu_metrics(deployed: Record, used: int) -> bytes:
     """What Triton on a machine with GPUs says of them (Triton documentation, "Metrics"); nothing without one."""
     machine = deployed["dedicatedResources"]["machineSpec"]
     lines = [
-        "# HELP nv_gpu_memory_used_bytes GPU used memory, in bytes",
-        "# TYPE nv_gpu_memory_used_bytes gauge",
+        f"# HELP {_GPU_MEMORY} GPU used memory, in bytes",
+        f"# TYPE {_GPU_MEMORY} gauge",
         *(
-            f'nv_gpu_memory_used_bytes{{gpu_uuid="GPU-{number:08d}"}} {float(used)}'
+            f'{_GPU_MEMORY}{{gpu_uuid="GPU-{number:08d}"}} {float(used)}'
             for number in range(machine.get("acceleratorCount", 0))
         ),
     ]

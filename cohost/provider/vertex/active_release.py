@@ -178,7 +178,7 @@ def _release(context: Context, before: Values | None, inputs: Values) -> dict[st
     current = active.read_current(store)
     endpoint = traffic.needed(context, region, name)
     wanted, models = _wanted(inputs), _active_models(store, current, inputs)
-    _ensure_deployed(endpoint, wanted)
+    traffic.ensure_deployed(endpoint, wanted)
     sources = ModelSources(context.root / inputs["catalog"], store)
     with _put_back(context, before, inputs, endpoint):
         _verify(context, before, inputs, endpoint, current, sources)
@@ -189,14 +189,6 @@ def _release(context: Context, before: Values | None, inputs: Values) -> dict[st
     shares = ", ".join(f"{share} % to {id}" for id, share in wanted.items())
     context.status(f"release {_activated(inputs)[:12]} is active: {shares}", last=True)
     return _outputs(inputs)
-
-
-def _ensure_deployed(endpoint: Endpoint, wanted: Split) -> None:
-    absent = sorted(set(wanted) - set(endpoint.deployed))
-    if absent:
-        raise DeploymentError(
-            f"{', '.join(absent)} is not deployed on {endpoint.name}: `refresh`, then `up` deploys it anew"
-        )
 
 
 def _active_models(store: ObjectStore, current: Current | None, inputs: Values) -> dict[str, str]:

@@ -8,7 +8,7 @@ its method `undeployModel` (a deployed model goes once it has no traffic, or by 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -114,6 +114,17 @@ def needed(context: Context, region: str, name: str) -> Endpoint:
     return found
 
 
+def ensure_deployed(endpoint: Endpoint, ids: Collection[str]) -> None:
+    """Makes sure that whoever shall get calls is there.
+
+    Raises:
+        DeploymentError: Somebody is not.
+    """
+    absent = ", ".join(sorted(set(ids) - set(endpoint.deployed)))
+    if absent:
+        raise DeploymentError(f"{absent} is not deployed on {endpoint.name}: `refresh`, then `up` deploys it anew")
+
+
 def scaled(split: Split, total: int) -> dict[str, int]:
     """The same proportions with another sum; what does not divide goes to the largest remainders.
 
@@ -154,10 +165,7 @@ def set_split(context: Context, region: str, name: str, split: Split) -> None:
     """
 
     def attempt(endpoint: Endpoint) -> None:
-        absent = sorted(set(split) - set(endpoint.deployed))
-        if absent:
-            words = f"{', '.join(absent)} is not deployed on {name}"
-            raise DeploymentError(f"{words}: `refresh`, then `up` deploys it anew")
+        ensure_deployed(endpoint, split)
         if endpoint.split != split:
             _update(context, region, endpoint, split)
 
