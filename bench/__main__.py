@@ -5,7 +5,16 @@ from __future__ import annotations
 import subprocess
 import sys
 
-SCRIPTS = ("catalog_10000", "packing", "publishing", "unchanged_up", "client_latency")
+SCRIPTS = (
+    "catalog_10000",
+    "packing",
+    "publishing",
+    "publishing_gcs",
+    "unchanged_up",
+    "preview",
+    "client_latency",
+    "client_vertex",
+)
 
 
 def main() -> int:

@@ -1,4 +1,4 @@
-"""The client's median latency on the digits model, against a bare HTTP POST of the same bytes to the same place.
+"""The client's median latency on SageMaker, against a bare HTTP POST of the same bytes to the same place.
 
 Both take turns of 50 calls on the same endpoint of the local cloud, each on one kept-alive connection: a caller calls
 again and again too, and single calls in turn would measure what each does to the other's processor cache.
@@ -35,16 +35,18 @@ def main() -> None:
         test = smoke.load(root / "model_artifacts" / MODEL / smoke.FILE)
         with Predictor.from_outputs(outputs) as predictor:
             ours, bare = measure(predictor, outputs, test)
-    tell(ours, bare)
+    tell("SageMaker", ours, bare)
 
 
-def tell(ours: float, bare: float) -> None:
-    """Prints the two medians and ends the script."""
+def tell(platform: str, ours: float, bare: float) -> None:
+    """Prints the two medians on a platform and ends the script."""
     print(report.machine())
     ratio = ours / bare
     measured, alternative = f"{ours * 1e3:.3f} ms", f"a bare POST of the same bytes {bare * 1e3:.3f} ms"
     good = ratio <= WANTED
-    report.finish(report.line(f"client p50 on {MODEL}", measured, alternative, ratio, f"<= {WANTED:g}", good=good))
+    report.finish(
+        report.line(f"client p50 on {platform}, {MODEL}", measured, alternative, ratio, f"<= {WANTED:g}", good=good)
+    )
 
 
 def measure(predictor: Predictor, outputs: dict[str, str], test: smoke.SmokeTest) -> tuple[float, float]:

@@ -21,7 +21,7 @@ def main() -> None:
         test = smoke.load(root / "model_artifacts" / MODEL / smoke.FILE)
         with Predictor.from_outputs(outputs) as predictor:
             ours, bare = measure(predictor, outputs["endpoint"], test)
-    tell(ours, bare)
+    tell("Vertex AI", ours, bare)
 
 
 def measure(predictor: Predictor, endpoint: str, test: smoke.SmokeTest) -> tuple[float, float]:

@@ -14,6 +14,7 @@ from cohost.errors import InputError, Problem
 from cohost.folder import shown
 from cohost.manifest import is_digest
 from cohost.modelconfig import Signature, TensorSpec, signature
+from cohost.release import CANARY
 from cohost.words import did_you_mean, shortened
 
 __all__ = [
@@ -103,7 +104,9 @@ def parse(data: bytes, path: Path, *, may_be_empty: bool = False) -> Catalog:
 
 
 def name_fault(name: str) -> str | None:
-    """Why SageMaker, Vertex AI or Triton would refuse a model of this name; None when none would."""
+    """Why SageMaker, Vertex AI, Triton or we would refuse a model of this name; None when none would."""
+    if name == CANARY:
+        return f"\"{CANARY}\" is the name of cohost's own model, which stands beside the catalog's: choose another"
     if _NAME.fullmatch(name):
         return None
     right = re.sub(r"[^a-z0-9_-]+", "-", name[:_TRIED].lower()).lstrip("0123456789-_")[:63].rstrip("-")

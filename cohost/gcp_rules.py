@@ -64,7 +64,7 @@ def image(address: str, region: str) -> Iterator[str]:
     if place != region:
         yield (
             f"is an image in {place}; Vertex AI in {region} takes only one from there: "
-            "bootstrap/ makes the repository and names the command that fills it"
+            "bootstrap/README.md shows how to get it there"
         )
 
 

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Collection, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from cohost.archive import pack
 from cohost.errors import CohostError, InputError, PreconditionFailed, Problem
 from cohost.folder import scan, shown
+from cohost.parallel import Counter, in_parallel
 from cohost.release import archive_key
 from cohost.scratch_folder import scratch_folder
-from cohost.store import Cancelled, ObjectStore
+from cohost.store import Cancelled, ObjectInfo, ObjectStore
+
+# By name: the model's folder (None = only the store has it) and its digest.
+Sources = Mapping[str, tuple[Path | None, str]]
 
 _THREADS: Final = 8
 # Up to so many models the store is asked one by one; beyond that its listing is read, 1,000 keys a request.
@@ -56,7 +59,7 @@ class Published:
 
 
 def publish(
-    models: Mapping[str, tuple[Path | None, str]],
+    models: Sources,
     store: ObjectStore,
     *,
     known: Mapping[str, str] | None = None,
@@ -82,65 +85,97 @@ def publish(
         StoreError: The store refused.
         Cancelled: `cancelled` said so.
     """
-    known = known or {}
-    asked = {name: digest for name, (_, digest) in models.items() if known.get(name) != digest}
-    stored = _stored(asked, store)
-    missing = {name: models[name] for name in asked if name not in stored}
-    problems = [_not_stored(name, digest, store) for name, (path, digest) in missing.items() if path is None]
-    sizes = _upload(missing, store, _Counter(len(models), len(models) - len(missing), progress), cancelled, problems)
-    if problems:
-        raise InputError(problems)
-    uploaded = {name for name, size in sizes.items() if size is not None}
+
+    def lacking(asked: Mapping[str, str]) -> set[str]:
+        keys = {name: archive_key(name, digest) for name, digest in asked.items()}
+        return not_stored(keys, store, lambda: store.list("models/"))
+
+    def send(missing: Sources, counter: Counter) -> list[int | None]:
+        if not missing:
+            return []
+        large = threading.Lock()
+        with scratch_folder() as scratch:
+            work = [_Upload(name, path, digest, store, scratch, large) for name, (path, digest) in missing.items()]
+            return in_parallel(work, _Upload.run, threads=_THREADS, cancelled=cancelled, after=lambda: counter.tell(1))
+
+    return bring(models, known or {}, lacking, send, progress)
+
+
+def bring(
+    models: Sources,
+    known: Mapping[str, str],
+    lacking: Callable[[Mapping[str, str]], set[str]],
+    send: Callable[[Sources, Counter], list[int | None]],
+    progress: Callable[[int, int], None],
+) -> Published:
+    """Sends what a store lacks, in whichever layout it has.
+
+    Args:
+        models: As of `publish`.
+        known: Digests by name that the store is known to hold.
+        lacking: The names, of those with these digests, that the store lacks.
+        send: Sends models, counting each; returns the bytes sent of each, None where somebody else has stored it
+            meanwhile.
+        progress: As of `publish`.
+    """
+    lacks = lacking({name: digest for name, (_, digest) in models.items() if known.get(name) != digest})
+    missing = {name: source for name, source in models.items() if name in lacks}
+    counter = Counter(len(models), len(models) - len(missing), progress)
+    counter.tell()
+    sent = send(missing, counter)
+    uploaded = {name for name, size in zip(missing, sent, strict=True) if size is not None}
     return Published(
         uploaded=tuple(sorted(uploaded)),
         present=tuple(sorted(models.keys() - uploaded)),
-        bytes_sent=sum(size or 0 for size in sizes.values()),
+        bytes_sent=sum(size or 0 for size in sent),
     )
 
 
-def _upload(
-    missing: Mapping[str, tuple[Path | None, str]],
-    store: ObjectStore,
-    counter: _Counter,
-    cancelled: Callable[[], bool],
-    problems: list[Problem],
-) -> dict[str, int | None]:
-    """Returns the bytes sent by model; None where somebody else has stored the archive meanwhile."""
-    counter.tell()
-    if not any(path for path, _ in missing.values()):
-        return {}
-    failed = threading.Event()
-    with scratch_folder() as scratch:
-        work = [
-            _Upload(name, path, digest, store, scratch, lambda: failed.is_set() or cancelled())
-            for name, (path, digest) in missing.items()
-            if path
-        ]
-        return _run(work, counter, failed, problems)
+def not_stored(keys: Mapping[str, str], store: ObjectStore, listing: Callable[[], Iterable[ObjectInfo]]) -> set[str]:
+    """The names whose key the store does not have.
+
+    Args:
+        keys: Key by name.
+        store: The store.
+        listing: Lists every object that may have one of the keys.
+    """
+    if len(keys) <= _ASK_ONE_BY_ONE:
+        return {name for name, key in keys.items() if store.head(key) is None}
+    there = {found.key for found in listing()}
+    return {name for name, key in keys.items() if key not in there}
+
+
+def unavailable(name: str, key: str, store: ObjectStore) -> InputError:
+    """The error of a model of which only the store has the files, and has not."""
+    message = f"{store.url}/{key} is not stored: `cohost push` it, or give the model a path"
+    return InputError([Problem("", name, message)])
 
 
 @dataclass(frozen=True)
 class _Upload:
     name: str
-    folder: Path
+    folder: Path | None
     digest: str
     store: ObjectStore
     scratch: Path
-    cancelled: Callable[[], bool]
+    large: threading.Lock
 
-    def run(self, large: threading.Lock) -> int | None:
+    def run(self, cancelled: Callable[[], bool]) -> int | None:
+        """Returns the bytes sent; None where somebody else has stored the archive meanwhile."""
+        if self.folder is None:
+            raise unavailable(self.name, archive_key(self.name, self.digest), self.store)
         if sum(file.size for file in scan(self.folder).files) > _LARGE:
-            with large:
-                return self._send(threads=os.cpu_count() or 1)
-        return self._send(threads=1)
+            with self.large:
+                return self._send(self.folder, os.cpu_count() or 1, cancelled)
+        return self._send(self.folder, 1, cancelled)
 
-    def _send(self, threads: int) -> int | None:
-        if self.cancelled():
+    def _send(self, folder: Path, threads: int, cancelled: Callable[[], bool]) -> int | None:
+        if cancelled():
             raise Cancelled(f"stopped before model {self.name} was published")
         archive = self.scratch / f"{self.name}.tar.gz"
         try:
-            self._pack(archive, threads)
-            self.store.put_file(archive_key(self.name, self.digest), archive, cancelled=self.cancelled)
+            self._pack(folder, archive, threads)
+            self.store.put_file(archive_key(self.name, self.digest), archive, cancelled=cancelled)
             return archive.stat().st_size
         except PreconditionFailed:
             if self.store.head(archive_key(self.name, self.digest)) is None:
@@ -149,10 +184,10 @@ class _Upload:
         finally:
             archive.unlink(missing_ok=True)
 
-    def _pack(self, archive: Path, threads: int) -> None:
+    def _pack(self, folder: Path, archive: Path, threads: int) -> None:
         try:
             with archive.open("wb") as out:
-                packed = pack(self.folder, self.name, out, threads=threads)
+                packed = pack(folder, self.name, out, threads=threads)
         except OSError as error:
             raise CohostError(
                 f"model {self.name}: cannot write its archive to {self.scratch.parent}: {error.strerror}; "
@@ -160,50 +195,4 @@ class _Upload:
             ) from error
         if packed != self.digest:
             message = f"has changed: its digest was {self.digest[:12]}… and is {packed[:12]}… now: run again"
-            raise InputError([Problem(shown(self.folder), "", message)])
-
-
-@dataclass
-class _Counter:
-    total: int
-    done: int
-    report: Callable[[int, int], None]
-    lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def tell(self, more: int = 0) -> None:
-        with self.lock:
-            self.done += more
-            self.report(self.done, self.total)
-
-
-def _run(
-    work: list[_Upload], counter: _Counter, failed: threading.Event, problems: list[Problem]
-) -> dict[str, int | None]:
-    large = threading.Lock()
-    sizes: dict[str, int | None] = {}
-    with ThreadPoolExecutor(_THREADS, thread_name_prefix="publish") as pool:
-        running: dict[Future[int | None], str] = {pool.submit(one.run, large): one.name for one in work}
-        try:
-            for future in as_completed(running):
-                try:
-                    sizes[running[future]] = future.result()
-                except InputError as error:
-                    problems += error.problems
-                counter.tell(1)
-        except BaseException:
-            failed.set()  # what is being sent ends with its next part
-            pool.shutdown(wait=True, cancel_futures=True)
-            raise
-    return sizes
-
-
-def _stored(asked: Mapping[str, str], store: ObjectStore) -> set[str]:
-    keys = {archive_key(name, digest): name for name, digest in asked.items()}
-    if len(keys) <= _ASK_ONE_BY_ONE:
-        return {name for key, name in keys.items() if store.head(key) is not None}
-    return {keys[found.key] for found in store.list("models/") if found.key in keys}
-
-
-def _not_stored(name: str, digest: str, store: ObjectStore) -> Problem:
-    key = archive_key(name, digest)
-    return Problem("", name, f"{store.url}/{key} is not stored: `cohost push` it, or give the model a path")
+            raise InputError([Problem(shown(folder), "", message)])

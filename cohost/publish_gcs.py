@@ -13,19 +13,17 @@ from cohost.folder import ModelFile, scan, shown
 from cohost.gcs_layout import Manifest, StoredFile, artifact_folder, manifest_key, members
 from cohost.manifest import check, read_chunks
 from cohost.parallel import Counter, in_parallel
-from cohost.publish import Published
+from cohost.publish import Published, Sources, bring, not_stored, unavailable
 
 if TYPE_CHECKING:
     from cohost.gcs import GcsStore
 
 _MODELS: Final = 8
 _FILES: Final = 4
-# Up to so many models the store is asked one by one; beyond that its listing is read, 1,000 keys a request.
-_ASK_ONE_BY_ONE: Final = 16
 
 
 def publish(
-    models: Mapping[str, tuple[Path | None, str]],
+    models: Sources,
     store: GcsStore,
     *,
     known: Mapping[str, str] | None = None,
@@ -51,19 +49,16 @@ def publish(
         StoreError: The store refused.
         Cancelled: `cancelled` said so.
     """
-    known = known or {}
-    asked = {name: digest for name, (_, digest) in models.items() if known.get(name) != digest}
-    stored = _stored(asked, store)
-    missing = [_Upload(name, *models[name], store) for name in asked if name not in stored]
-    counter = Counter(len(models), len(models) - len(missing), progress)
-    counter.tell()
-    sent = in_parallel(missing, _Upload.run, threads=_MODELS, cancelled=cancelled, after=lambda: counter.tell(1))
-    uploaded = {upload.name for upload, size in zip(missing, sent, strict=True) if size is not None}
-    return Published(
-        uploaded=tuple(sorted(uploaded)),
-        present=tuple(sorted(models.keys() - uploaded)),
-        bytes_sent=sum(size or 0 for size in sent),
-    )
+
+    def lacking(asked: Mapping[str, str]) -> set[str]:
+        keys = {name: manifest_key(name, digest) for name, digest in asked.items()}
+        return not_stored(keys, store, lambda: store.list("models/", glob="models/*/*.json"))
+
+    def send(missing: Sources, counter: Counter) -> list[int | None]:
+        work = [_Upload(name, *source, store) for name, source in missing.items()]
+        return in_parallel(work, _Upload.run, threads=_MODELS, cancelled=cancelled, after=lambda: counter.tell(1))
+
+    return bring(models, known or {}, lacking, send, progress)
 
 
 @dataclass(frozen=True)
@@ -86,8 +81,7 @@ class _Upload:
         """Returns the bytes sent; None where somebody else has stored the artifact meanwhile."""
         key = manifest_key(self.name, self.digest)
         if self.folder is None:
-            message = f"{self.store.url}/{key} is not stored: `cohost push` it, or give the model a path"
-            raise InputError([Problem("", self.name, message)])
+            raise unavailable(self.name, key, self.store)
         found = scan(self.folder)
         check(found)
         read = in_parallel(found.artifact_files, lambda file, _: self._read(file), threads=_FILES, cancelled=cancelled)
@@ -140,10 +134,3 @@ class _Upload:
                 return 0
 
         return sum(in_parallel(lacking, put, threads=_FILES, cancelled=cancelled))
-
-
-def _stored(asked: Mapping[str, str], store: GcsStore) -> set[str]:
-    keys = {manifest_key(name, digest): name for name, digest in asked.items()}
-    if len(keys) <= _ASK_ONE_BY_ONE:
-        return {name for key, name in keys.items() if store.head(key) is not None}
-    return {keys[found.key] for found in store.list("models/", glob="models/*/*.json") if found.key in keys}

@@ -17,6 +17,8 @@ from cohost.errors import CohostError
 
 SCHEMA: Final = 1
 CURRENT_KEY: Final = "releases/current.json"
+CANARY: Final = "cohost-canary"
+"""The model of ours that stands in every model repository beside the catalog's (`cohost.repository`)."""
 
 
 def target(name: str, digest: str) -> str:

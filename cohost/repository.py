@@ -17,19 +17,16 @@ from cohost.gcs_layout import (
     repository_key,
 )
 from cohost.parallel import Counter, in_parallel
+from cohost.release import CANARY
 from cohost.store import ObjectNotFound
 
 if TYPE_CHECKING:
     from cohost.gcs import GcsStore
 
-CANARY: Final = "cohost-canary"
-"""The model that Triton on Vertex AI answers with when a request names none.
-
-Triton needs such a model where there are several, and ends when it cannot load it (vertex_ai_server.cc), so it is
-one of ours that cannot fail: y = x for one number, on the CPU.
-"""
-
 _THREADS: Final = 32
+# The model that Triton on Vertex AI answers with when a request names none. Triton needs such a model where there are
+# several, and ends when it cannot load it (vertex_ai_server.cc), so it is one of ours that cannot fail: y = x for one
+# number, on the CPU.
 _CONFIG: Final = f"""name: "{CANARY}"
 backend: "onnxruntime"
 max_batch_size: 0

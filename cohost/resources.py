@@ -141,7 +141,31 @@ class EndpointName(OwnResource):
         return self._output("rollbackAlarms")
 
 
-class SageMakerActiveRelease(OwnResource):
+class ActiveRelease(OwnResource):
+    """The release that callers get, on whichever platform."""
+
+    @property
+    def release(self) -> pulumi.Output[str]:
+        """Digest of the release, once it is active."""
+        return self._output("release")
+
+    @property
+    def endpoint(self) -> pulumi.Output[str]:
+        """The endpoint's name (Vertex AI: its full name), once it serves the release."""
+        return self._output("endpoint")
+
+    @property
+    def store(self) -> pulumi.Output[str]:
+        """The store's URL."""
+        return self._output("store")
+
+    @property
+    def models(self) -> pulumi.Output[Mapping[str, str]]:
+        """Digest by model name of the release."""
+        return self._output("models")
+
+
+class SageMakerActiveRelease(ActiveRelease):
     """The release that callers get: verified on the live endpoint, then activated."""
 
     def __init__(
@@ -186,23 +210,3 @@ class SageMakerActiveRelease(OwnResource):
             "gpu": gpu,
         }
         super().__init__(tokens.SAGEMAKER_ACTIVE_RELEASE, resource_name, props, opts)
-
-    @property
-    def release(self) -> pulumi.Output[str]:
-        """Digest of the active release, once it is active."""
-        return self._output("release")
-
-    @property
-    def endpoint(self) -> pulumi.Output[str]:
-        """The endpoint's name, once it serves the release."""
-        return self._output("endpoint")
-
-    @property
-    def store(self) -> pulumi.Output[str]:
-        """The store's URL."""
-        return self._output("store")
-
-    @property
-    def models(self) -> pulumi.Output[Mapping[str, str]]:
-        """Digest by model name of the active release."""
-        return self._output("models")

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import pulumi
 
 from cohost import tokens
-from cohost.resources import OwnResource
+from cohost.resources import ActiveRelease, OwnResource
 
 __all__ = ["DeployedModel", "EndpointDrain", "Model", "ModelSet", "VertexActiveRelease"]
 
@@ -266,7 +266,7 @@ class EndpointDrain(OwnResource):
         return self._output("endpoint")
 
 
-class VertexActiveRelease(OwnResource):
+class VertexActiveRelease(ActiveRelease):
     """The release that callers get: verified on a probe share of the traffic, then activated."""
 
     def __init__(
@@ -318,26 +318,6 @@ class VertexActiveRelease(OwnResource):
             "activated": None,
         }
         super().__init__(tokens.VERTEX_ACTIVE_RELEASE, resource_name, props, opts)
-
-    @property
-    def release(self) -> pulumi.Output[str]:
-        """Digest of the release, once it is active."""
-        return self._output("release")
-
-    @property
-    def endpoint(self) -> pulumi.Output[str]:
-        """The endpoint's full name, once it serves the release."""
-        return self._output("endpoint")
-
-    @property
-    def store(self) -> pulumi.Output[str]:
-        """The store's URL."""
-        return self._output("store")
-
-    @property
-    def models(self) -> pulumi.Output[Mapping[str, str]]:
-        """Digest by model name of the release."""
-        return self._output("models")
 
     @property
     def activated(self) -> pulumi.Output[Any]:

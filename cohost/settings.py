@@ -45,7 +45,7 @@ _GCP: Final = Platform(
         "project": "is missing; set it with `pulumi config set gcp:project my-project`",
         "region": "is missing; set it with `pulumi config set gcp:region europe-west4`",
         "image": "is missing: the address, with its digest, of a Triton image in an Artifact Registry repository of "
-        "this region; bootstrap/ makes the repository and names the command that fills it",
+        "this region; bootstrap/README.md shows how to get it there",
     },
     defaults=lambda stack: {},
     faults=gcp_rules.faults,

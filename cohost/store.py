@@ -29,7 +29,8 @@ class ObjectInfo:
     Attributes:
         key: Relative to the store's prefix.
         size: Bytes.
-        etag: Its version for preconditions, quotes included.
+        etag: Its version for preconditions, as the store writes it (S3: the ETag with its quotes; Cloud Storage: the
+            generation).
     """
 
     key: str
@@ -45,7 +46,7 @@ class ObjectStore(Protocol):
 
     @property
     def url(self) -> str:
-        """`s3://<bucket>/<prefix>` without a trailing slash."""
+        """`s3://<bucket>/<prefix>` or `gs://<bucket>/<prefix>`, without a trailing slash."""
         ...
 
     def head(self, key: str) -> ObjectInfo | None:
@@ -65,7 +66,7 @@ class ObjectStore(Protocol):
 
         Args:
             key: Where.
-            data: What; the store verifies its SHA-256.
+            data: What; the store verifies its checksum (S3: SHA-256, Cloud Storage: CRC32C).
             if_match: Only while the object still has this etag.
             if_none_match: Only while there is no object.
 
@@ -82,7 +83,7 @@ class ObjectStore(Protocol):
         if_none_match: bool = True,
         cancelled: Callable[[], bool] = lambda: False,
     ) -> str:
-        """Writes a file of any size and returns its etag; the store verifies its SHA-256.
+        """Writes a file of any size and returns its etag; the store verifies its checksum, as of `put_bytes`.
 
         A large file goes up in parts; what an interrupted call has sent is used by the next one.
 
@@ -101,7 +102,10 @@ class ObjectStore(Protocol):
         ...
 
     def delete_all(self, prefix: str = "") -> int:
-        """Deletes everything below `prefix`: all versions, delete markers, unfinished multipart uploads.
+        """Deletes everything below `prefix`, all versions included.
+
+        On S3 also delete markers and unfinished multipart uploads; unfinished uploads to Cloud Storage end by
+        themselves.
 
         Returns:
             How many of them there were; 0 when there is no bucket any more.

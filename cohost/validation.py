@@ -12,6 +12,7 @@ from cohost.errors import Problem
 from cohost.folder import Scan, shown
 from cohost.model_check import ModelCheck
 from cohost.modelconfig import CONFIG
+from cohost.release import CANARY
 
 # Part of every cache entry: raise it with each new rule, so that folders found good by fewer rules are read again.
 RULES: Final = "2"
@@ -78,7 +79,8 @@ def _size(model: CatalogModel, scan: Scan, max_bytes: int | None) -> list[Proble
 
 def _shared_names(owners: dict[str, list[tuple[str, Path]]]) -> list[Problem]:
     """One Triton serves the whole catalog (Vertex AI), so no two models may have a step of the same name."""
-    found: list[Problem] = []
+    own = f'"{CANARY}" is also the name of cohost\'s own model: names are unique over the catalog'
+    found = [Problem(shown(folder / CANARY / CONFIG), "name", own) for _, folder in owners.get(CANARY, ())]
     for name, places in owners.items():
         for model, folder in places[1:]:
             first = places[0][0]

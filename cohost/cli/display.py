@@ -181,7 +181,7 @@ def _uninteresting(event: Event) -> bool:
 
 def _slow(event: Event) -> bool:
     """Components only group others: they take no time of their own."""
-    return not event.type.startswith("cohost:aws:")
+    return not event.type.startswith(("cohost:aws:", "cohost:gcp:"))
 
 
 def _subject(event: Event) -> str:

@@ -163,7 +163,7 @@ def _catalog_commands(commands: Any) -> None:
 
 
 def _emulator_commands(commands: Any) -> None:
-    _command(commands, "env", "local:env", "variables that point AWS's clients at the emulators", stack=True)
+    _command(commands, "env", "local:env", "variables that point the cloud's own clients at the emulators", stack=True)
     _command(commands, "status", "local:status", "the emulators' processes and the local stacks")
     _command(commands, "stop", "local:stop", "end every process of the emulators; their resources stay")
     limit = _command(commands, "limit", "local:limit", "show or set the limits of the emulated account")

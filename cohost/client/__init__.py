@@ -21,6 +21,7 @@ from cohost.client.predictor import Predictor
 from cohost.client.sagemaker import SageMakerTransport
 from cohost.client.transport import Transport
 from cohost.client.triton import TritonTransport
+from cohost.client.vertex import VertexTransport
 
 __all__ = [
     "AccessDenied",
@@ -34,4 +35,5 @@ __all__ = [
     "Transport",
     "TritonTransport",
     "UnknownModel",
+    "VertexTransport",
 ]

@@ -20,11 +20,13 @@ class PredictionError(CohostError):
 
     Attributes:
         retry: Whether the same call may succeed later.
+        deployed_model: The id of the deployed model that failed; "" where there is none, or the platform does not tell.
     """
 
-    def __init__(self, message: str, *, retry: Retry = Retry.NEVER) -> None:
+    def __init__(self, message: str, *, retry: Retry = Retry.NEVER, deployed_model: str = "") -> None:
         super().__init__(message)
         self.retry = retry
+        self.deployed_model = deployed_model
 
 
 class UnknownModel(PredictionError):

@@ -148,7 +148,8 @@ def with_retries(attempt: Callable[[float], T], timeout: float) -> T:
             if error.retry is Retry.NEVER or brief:
                 raise
             if time.monotonic() + wait >= deadline:
-                raise type(error)(f"{error} (gave up after {tries} tries in {timeout:g} s)") from error
+                words = f"{error} (gave up after {tries} tries in {timeout:g} s)"
+                raise type(error)(words, deployed_model=error.deployed_model) from error
         time.sleep(wait)
 
 

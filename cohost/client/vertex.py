@@ -36,7 +36,8 @@ from cohost.errors import InputError, Problem
 CONTENT_TYPE: Final = "application/vnd.vertex-ai-triton.binary+json;json-header-size="
 REDIRECT: Final = "X-Vertex-Ai-Triton-Redirect"
 DEPLOYED_MODEL: Final = "X-Vertex-AI-Deployed-Model-Id"
-# gcloud's own property `api_endpoint_overrides/aiplatform` as a variable (`gcloud topic configurations`).
+# gcloud's own property `api_endpoint_overrides/aiplatform` as a variable: each can be given as
+# CLOUDSDK_<SECTION>_<PROPERTY> (cloud.google.com/sdk/docs/properties).
 OVERRIDE: Final = "CLOUDSDK_API_ENDPOINT_OVERRIDES_AIPLATFORM"
 
 _ENDPOINT: Final = re.compile(r"projects/[^/]+/locations/(?P<region>[a-z0-9-]+)/endpoints/[^/:]+")
@@ -182,6 +183,13 @@ def _header_size(reply: Reply) -> int | None:
 
 
 def _error(reply: Reply, endpoint: str) -> PredictionError:
+    """The error of a response, with whose it is where a header tells."""
+    error = _kind(reply, endpoint)
+    error.deployed_model = reply.headers.get(DEPLOYED_MODEL, "")
+    return error
+
+
+def _kind(reply: Reply, endpoint: str) -> PredictionError:
     """The error of a response of Triton, whose `error` is text, or of Google, whose `error` is a Status."""
     status = _status(reply.body)
     code, words = reply.status, _words(reply.body, status)

@@ -17,10 +17,13 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, ClassVar, Final
+
+from cohost.errors import CohostError
+from cohost.folder_lock import held
 
 LOOPBACK: Final = "127.0.0.1"
 
@@ -54,12 +57,34 @@ def announce(port: int) -> None:
     print(json.dumps({"port": port}), flush=True)
 
 
+def run(serve: Callable[[], None]) -> None:
+    """Serves, logging to standard error; what keeps it from serving is one line there."""
+    log_to_stderr()
+    try:
+        serve()
+    except (CohostError, OSError, ValueError) as error:
+        sys.exit(f"error: {error}")
+
+
 def on_termination() -> threading.Event:
     """Returns an event that SIGTERM and SIGINT set; call it in the main thread."""
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: ended.set())
     return ended
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Holds a state folder for this process; the system lets go of it when the process ends, however it does.
+
+    Raises:
+        CohostError: Another process serves the folder.
+    """
+    with held(folder, wait=False) as mine:
+        if not mine:
+            raise CohostError(f"another process serves {folder}")
+        yield
 
 
 def write_atomically(path: Path, data: bytes) -> None:

@@ -17,10 +17,8 @@ from cohost.provider.google_errors import GoogleError, failure_of, words
 if TYPE_CHECKING:
     from cohost.store import ObjectStore
 
-__all__ = ["Google", "GoogleError", "GoogleSettings", "VertexClients", "words"]
+__all__ = ["Google", "GoogleError", "GoogleSettings", "VertexClients", "endpoint_override", "words"]
 
-# cloud.google.com/sdk/docs/properties: each property can be given as CLOUDSDK_<SECTION>_<PROPERTY>.
-ENDPOINT_OVERRIDE: Final = "CLOUDSDK_API_ENDPOINT_OVERRIDES_AIPLATFORM"
 _SCOPE: Final = "https://www.googleapis.com/auth/cloud-platform"
 _TIMEOUT_S: Final = (10, 60)
 _TRIES: Final = 4
@@ -84,6 +82,13 @@ class Google:
         return GcsStore.open(url, credentials=self.credentials()).region()
 
 
+def endpoint_override() -> str:
+    """Where Vertex AI answers, in place of Google's own address; "" where that is left alone."""
+    from cohost.client.vertex import OVERRIDE
+
+    return os.environ.get(OVERRIDE, "").rstrip("/")
+
+
 class VertexClients:
     """Vertex AI in one region."""
 
@@ -94,8 +99,7 @@ class VertexClients:
             region: As in "europe-west4".
             credentials: Of google-auth.
         """
-        override = os.environ.get(ENDPOINT_OVERRIDE, "").rstrip("/")
-        self.base: Final = override or f"https://{region}-aiplatform.googleapis.com"
+        self.base: Final = endpoint_override() or f"https://{region}-aiplatform.googleapis.com"
         self._credentials = credentials
         self._lock = RLock()
 

@@ -7,25 +7,19 @@ code's name, `reason` and `metadata` stand in ErrorInfo.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from time import monotonic
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import Any, Final
 
 from cohost.errors import CohostError, DeploymentError
 
-if TYPE_CHECKING:
-    from cohost.provider.context import Context
-
-Answer = TypeVar("Answer")
-
-# cloud.google.com/iam/docs/access-change-propagation: typically 2 minutes, potentially 7 or more.
-_PROPAGATION_S: Final = 420.0
 _IMAGE: Final = ("pkg.dev", "container image", "artifact registry", "artifactregistry")
 _AGENT: Final = "gcp-sa-aiplatform"
 # As in "custom_model_serving_nvidia_l4_gpus" and "CustomModelServingL4GPUsPerProjectPerRegion".
 _QUOTA: Final = re.compile(r"\b(?:[a-z0-9]+_\w+|[A-Z][a-z]+[A-Z]\w+)")
+# As in "Permission 'aiplatform.models.upload' denied on resource '//…' (or it may not exist)."
+_PERMISSION: Final = re.compile(r"Permission '([\w.]+)' denied")
 _SIGN_IN: Final = (
     "run `gcloud auth application-default login`, or set GOOGLE_APPLICATION_CREDENTIALS to the file of a credential"
 )
@@ -164,30 +158,6 @@ def words(doing: str) -> Iterator[None]:
         raise GoogleError(doing, failure) from error
 
 
-def patiently(context: Context, doing: str, call: Callable[[], Answer]) -> Answer:
-    """Makes a call that may begin too soon after an API was enabled or a service agent was granted something.
-
-    Args:
-        context: The operation.
-        doing: As of `words`.
-        call: The call; it is made again only when it certainly changed nothing.
-
-    Raises:
-        GoogleError: Refused for another reason, or for minutes.
-        OperationCancelled: The operation must end first.
-    """
-    since = monotonic()
-    for _ in context.polls(doing, first_s=1.0):
-        try:
-            with words(doing):
-                return call()
-        except GoogleError as error:
-            if not error.failure.passing or monotonic() - since > _PROPAGATION_S:
-                raise
-            context.status(f"not in effect yet, trying again: {error.failure.message}", last=True)
-    raise AssertionError("polls ends by an exception only")
-
-
 def _failure(error: Exception) -> Failure | None:
     """What Google said, or None when the error is none of its libraries'; these are loaded where they raise."""
     from google.api_core.exceptions import GoogleAPICallError, RetryError
@@ -247,5 +217,7 @@ def _permission(failure: Failure) -> str:
             "model's files), wait a few minutes, then `up` again"
         )
     permission, resource = failure.metadata.get("permission"), failure.metadata.get("resource")
+    if not permission and (found := _PERMISSION.search(failure.message)):
+        permission = found[1]
     what = f"a role with the permission {permission}" if permission else "a role that allows it (roles/aiplatform.user)"
     return f"grant the account that deploys {what}{f' on {resource}' if resource else ''}"

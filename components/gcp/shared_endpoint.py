@@ -28,9 +28,6 @@ _PORT: Final = 8080
 _SHARED_MEMORY_MB: Final = 1024
 # The image is several GB, and a repository may be too; Google's limit is two hours.
 _START_SECONDS: Final = 3600
-# The tiny model that is in every model repository: Triton refuses to serve several models on Vertex AI without a
-# default, and a default that is broken ends it.
-_DEFAULT_MODEL: Final = "cohost-canary"
 _DEPLOYMENT: Final = "2h"
 # What tells releases apart in logical names and labels.
 _SHORT: Final = 12
@@ -305,7 +302,7 @@ def _triton(owner: str) -> list[str]:
     # before 2.67 take the option, and do not apply it to Vertex AI's routes.
     nobody = hashlib.sha256(owner.encode()).hexdigest()
     return [
-        f"--vertex-ai-default-model={_DEFAULT_MODEL}",
+        f"--vertex-ai-default-model={release.CANARY}",
         "--exit-on-error=true",
         "--strict-readiness=true",
         "--model-control-mode=none",

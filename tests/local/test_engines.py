@@ -1,31 +1,40 @@
-"""The local life cycle of the AWS stack makes the same provider calls on both engines (tests/engine has the rest)."""
+"""The local life cycle of each stack makes the same provider calls on both engines (tests/engine has the rest)."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.local.engine_calls import CALLS, Step, brief, by_resource, life_cycle, same_on_all_runs
+from tests.local import vertex_inventory
+from tests.local.engine_calls import LIVES, Step, brief, by_resource, life_cycle, same_on_all_runs
 from tests.local.project import Project, interrupt, until
 
 NEEDS_PULUMI = pytest.mark.skipif(not shutil.which("pulumi"), reason="there is no `pulumi` command in PATH")
-AGAIN = "if the stack changed, record again where there is a `pulumi` command: python -m tests.local.engine_calls"
+AGAIN = "if the stack changed, record again where there is a `pulumi` command: python -m tests.local.engine_calls STACK"
 
 
-@pytest.fixture(scope="module")
-def embedded(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Step]:
-    return life_cycle(tmp_path_factory.mktemp("embedded"), "embedded")
+@dataclass(frozen=True)
+class Lived:
+    stack: str
+    steps: dict[str, Step]
 
 
-def test_each_resource_gets_the_calls_that_the_real_engine_was_seen_to_make(embedded: dict[str, Step]) -> None:
-    recorded = json.loads(CALLS.read_text())["steps"]
-    assert embedded.keys() == recorded.keys()
-    for step, done in embedded.items():
+@pytest.fixture(scope="module", params=LIVES)
+def embedded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Lived:
+    stack = request.param
+    return Lived(stack, life_cycle(tmp_path_factory.mktemp("embedded"), stack, "embedded"))
+
+
+def test_each_resource_gets_the_calls_that_the_real_engine_was_seen_to_make(embedded: Lived) -> None:
+    recorded = json.loads(LIVES[embedded.stack].recording.read_text())["steps"]
+    assert embedded.steps.keys() == recorded.keys()
+    for step, done in embedded.steps.items():
         seen = brief(done.calls)
         # What joined the stack after the recording was made has nothing to be compared with.
         assert {name: seen.get(name) for name in recorded[step]} == recorded[step], f"{step}: {AGAIN}"
@@ -33,16 +42,25 @@ def test_each_resource_gets_the_calls_that_the_real_engine_was_seen_to_make(embe
 
 @NEEDS_PULUMI
 def test_both_engines_make_the_same_calls_and_tell_the_same(
-    embedded: dict[str, Step], tmp_path_factory: pytest.TempPathFactory
+    embedded: Lived, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    real = life_cycle(tmp_path_factory.mktemp("real"), "pulumi")
+    real = life_cycle(tmp_path_factory.mktemp("real"), embedded.stack, "pulumi")
     for step, done in real.items():
-        one, two = by_resource(embedded[step].calls), by_resource(done.calls)
+        one, two = by_resource(embedded.steps[step].calls), by_resource(done.calls)
         assert one.keys() == two.keys(), step
         for name, expected in two.items():
             seen = [same_on_all_runs(call) for call in one[name]]
             assert seen == [same_on_all_runs(call) for call in expected], f"{step}: {name}"
-        assert told(embedded[step]) == told(done), step
+        assert told(embedded.steps[step]) == told(done), step
+
+
+@pytest.mark.parametrize("embedded", ["gcp"], indirect=True)
+def test_vertex_ai_gets_the_bodies_that_the_inventory_names_each_of_them_one_of_its_own_messages(
+    embedded: Lived,
+) -> None:
+    assert vertex_inventory.taken(embedded.steps) == vertex_inventory.kept(), (
+        f"the provider sends something else; if that is meant: {vertex_inventory.COMMAND}"
+    )
 
 
 def told(step: Step) -> dict[str, Any]:

@@ -17,7 +17,8 @@ import pytest
 from cohost.local.process import Child
 from cohost.local.triton import install
 from cohost.local.triton.server import sweep
-from cohost.repository import CANARY, CANARY_FILES
+from cohost.release import CANARY
+from cohost.repository import CANARY_FILES
 from tests.unit.model_folders import write, write_model
 
 _SECONDS = 60

@@ -71,6 +71,7 @@ def test_what_the_container_refuses_comes_with_its_status_and_words(project: Pro
     reply = project.infer(serving, "missing", b"{}")
     assert reply.status == 404
     assert "unknown model: 'missing'" in json.loads(reply.data)["error"]["message"]
+    assert reply.headers["X-Vertex-AI-Deployed-Model-Id"], "who refused it"
     predict = project.call("POST", f"{serving}:predict", {"instances": [1]})
     assert "Unable to parse 'inputs'" in json.loads(predict.data)["error"]["message"], "Triton takes rawPredict alone"
 

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any, Final
 
-from cohost.local.sagemaker.http import Request
+from cohost.local.http import Request
 from cohost.local.vertex.application import Application
 from cohost.local.vertex.artifacts import Artifacts
 from cohost.local.vertex.deploying import Deploying

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from cohost import catalog
 from cohost.errors import InputError
+from cohost.release import CANARY
 from tests.unit.model_folders import write
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -162,8 +163,17 @@ def test_a_name_that_a_platform_refuses_is_refused_with_what_is_right(name: str)
     assert hint is None or catalog.name_fault(hint[1]) is None
 
 
+def test_the_name_of_the_model_that_every_repository_has_is_refused(tmp_path: Path) -> None:
+    entry = f"{{name: cohost-canary, artifact: {DIGEST}, owner: a}}"
+    (found,) = problems(write(tmp_path / "catalog.yaml", f"models: [{entry}]"))
+    assert found[0] == "models[0].name"
+    assert found[1].startswith('"cohost-canary" is the name of cohost\'s own model')
+
+
 # Texts of which the schema and the reader could disagree; a scalar that is no text looks different to an editor.
-_TEXT = st.sampled_from(["a", "A", "", "a b", "é", "9", "-", "x" * 63, "x" * 64, DIGEST, DIGEST[1:], "models/a"])
+_TEXT = st.sampled_from(
+    ["a", "A", "", "a b", "é", "9", "-", "x" * 63, "x" * 64, CANARY, DIGEST, DIGEST[1:], "models/a"]
+)
 _VALUE: st.SearchStrategy[Any] = _TEXT | st.just([]) | st.just({})
 _TAGS = st.dictionaries(_TEXT, _VALUE | st.booleans() | st.integers(0, 9), max_size=3) | _VALUE
 _FIELDS = {

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -142,6 +143,21 @@ def test_tries_end_at_the_deadline_with_the_last_error(
     with pytest.raises(expected, match="gave up after"):
         transport.infer("digits", X, timeout=0.6)
     assert len(server.requests) >= 2
+
+
+def test_an_error_tells_which_deployed_model_failed(server: Server, transport: VertexTransport) -> None:
+    server.answer = lambda _: replace(UNKNOWN, headers={**UNKNOWN.headers, DEPLOYED_MODEL: "7"})
+    with pytest.raises(UnknownModel) as refused:
+        transport.infer("digits", X)
+    assert refused.value.deployed_model == "7"
+    server.answer = lambda _: replace(UNAVAILABLE, headers={**UNAVAILABLE.headers, DEPLOYED_MODEL: "8"})
+    with pytest.raises(ServerError, match="gave up after") as given_up:
+        transport.infer("digits", X, timeout=0.1)
+    assert given_up.value.deployed_model == "8"
+    server.answer = lambda _: UNKNOWN
+    with pytest.raises(UnknownModel) as anybodys:
+        transport.infer("digits", X)
+    assert anybodys.value.deployed_model == ""
 
 
 def test_a_connection_lost_before_any_answer_is_tried_again(server: Server, transport: VertexTransport) -> None:

@@ -11,16 +11,21 @@ import numpy as np
 import pytest
 
 from cohost import artifact
-from cohost.release import for_sagemaker
+from cohost.client.vertex import REDIRECT
+from cohost.gcs import GcsStore
+from cohost.release import for_sagemaker, for_vertex
 from tests.documents import DOCUMENTS, ROOT, blocks, broken_links, python_blocks, rows
+from tests.unit.gcs_process import local_gcs
+from tests.unit.gcs_stores import BUCKET, a_bucket
 from tests.unit.runtime_server import Answer, Request, inputs_of, prediction, running, use_environment
+from tests.unit.vertex_server import ENDPOINT, on_vertex, service_account, vertex
 
 # The only reasons a shown command may go without being run.
 REASONS = {"it is what the tests of this page are part of", "needs an account"}
 SURE = {"executed", "source", "documentation", "report", "unverified"}
 DECISIONS = sorted((ROOT / "docs" / "decisions").glob("*.md"))
 # docs/architecture.md, "Layers".
-KNOW_PULUMI = {"engine", "local", "provider", "resources"}
+KNOW_PULUMI = {"engine", "local", "provider", "resources", "resources_vertex"}
 
 
 def name_of(path: Path) -> str:
@@ -47,10 +52,12 @@ def test_the_readme_shows_what_the_demo_prints() -> None:
     assert "@@" not in (ROOT / "README.md").read_text()
 
 
-def test_the_python_of_the_readme_works_as_written(monkeypatch: pytest.MonkeyPatch) -> None:
-    def label(request: Request) -> Answer:
-        return prediction({"label": inputs_of(request)["measurements"].argmax(axis=1, keepdims=True)})
+def label(request: Request) -> Answer:
+    """A model that answers which measurement is the largest."""
+    return prediction({"label": inputs_of(request)["measurements"].argmax(axis=1, keepdims=True)})
 
+
+def test_the_python_of_the_readme_works_as_written_on_aws(monkeypatch: pytest.MonkeyPatch) -> None:
     outputs = {"platform": "aws", "region": "eu-west-1", "endpoint": "shared", "store": "s3://a-bucket"}
     known: dict[str, Any] = {"outputs": outputs, "rows": np.eye(3, 4, dtype=np.float32)}
     with running() as server:
@@ -63,6 +70,29 @@ def test_the_python_of_the_readme_works_as_written(monkeypatch: pytest.MonkeyPat
     assert [request.target for request in server.invocations] == [f"my-model/{'a' * 64}.tar.gz"]
 
 
+def test_the_python_of_the_readme_works_as_written_on_gcp(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    redirects: list[str] = []
+
+    def vertex_ai(request: Request) -> Answer:
+        if request.path == "/token":
+            return Answer(200, {"Content-Type": "application/json"}, b'{"access_token": "any", "expires_in": 3600}')
+        redirects.append(request.headers[REDIRECT])
+        return on_vertex(request, label)
+
+    with local_gcs(tmp_path / "gcs") as storage, a_bucket(storage, tmp_path), vertex(monkeypatch) as server:
+        server.answer = vertex_ai
+        key = service_account(tmp_path, f"{server.url}/token")
+        monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(key))
+        store, active = GcsStore.open(f"gs://{BUCKET}"), for_vertex({"my-model": "a" * 64}, ENDPOINT)
+        store.put_bytes("releases/current.json", active.to_json())
+        outputs = {"platform": "gcp", "region": "europe-west4", "endpoint": ENDPOINT, "store": store.url}
+        known: dict[str, Any] = {"outputs": outputs, "rows": np.eye(3, 4, dtype=np.float32)}
+        exec("\n".join(python_blocks(ROOT / "README.md")), known)
+        known["predictor"].close()
+    assert known["answer"]["label"].tolist() == [[0], [1], [2]]
+    assert redirects == ["v2/models/my-model/infer"]
+
+
 def test_the_shown_sha256sum_gives_the_digest_of_an_artifact() -> None:
     [block] = blocks(ROOT / "docs" / "decisions" / "001-artifact-set.md")
     printed = subprocess.run(["bash", "-c", *block.commands], cwd=ROOT, capture_output=True, text=True, check=True)
@@ -71,7 +101,7 @@ def test_the_shown_sha256sum_gives_the_digest_of_an_artifact() -> None:
 
 def test_every_trap_says_where_it_is_from_when_it_was_looked_at_and_how_sure_it_is() -> None:
     traps = rows(ROOT / "docs" / "traps.md")
-    assert len(traps) > 50
+    assert len(traps) > 80
     for trap, done, source, day, sure in traps:
         assert trap
         assert done

@@ -11,12 +11,12 @@ from botocore.awsrequest import HeadersDict
 from botocore.parsers import create_parser
 
 from cohost import fleet
+from cohost.local.http import Request, Response
 from cohost.local.sagemaker import api
 from cohost.local.sagemaker.application import Application
 from cohost.local.sagemaker.cloud import Cloud
 from cohost.local.sagemaker.control import Control
 from cohost.local.sagemaker.endpoints import Endpoints
-from cohost.local.sagemaker.http import Request, Response
 from cohost.local.sagemaker.limits import INSTANCE_TYPES, Limits, quota_code
 from cohost.local.sagemaker.quotas import Quotas
 from cohost.local.sagemaker.runtime import Runtime

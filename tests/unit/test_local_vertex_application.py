@@ -5,7 +5,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from cohost.local.sagemaker.http import Request
+from cohost.local.http import Request
 from tests.unit.local_vertex import BEARER, PARENT, Control, uploading
 
 

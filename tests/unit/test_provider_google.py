@@ -15,10 +15,12 @@ from typing import Any
 
 import pytest
 
+from cohost.client.vertex import OVERRIDE
 from cohost.errors import DeploymentError
 from cohost.provider.context import Context, OperationCancelled
-from cohost.provider.google import ENDPOINT_OVERRIDE, Google, GoogleError, GoogleSettings, words
-from cohost.provider.google_errors import Failure, patiently
+from cohost.provider.google import Google, GoogleError, GoogleSettings, words
+from cohost.provider.google_errors import Failure
+from cohost.provider.patience import patiently
 from cohost.provider.vertex import operations
 from tests.unit.google_key import service_account
 from tests.unit.provider_context import Operation
@@ -72,7 +74,7 @@ def serving(made: Server) -> Iterator[Server]:
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     with serving(Server()) as made:
-        monkeypatch.setenv(ENDPOINT_OVERRIDE, f"{made.url}/")
+        monkeypatch.setenv(OVERRIDE, f"{made.url}/")
         yield made
 
 
@@ -111,7 +113,7 @@ def test_googles_messages_and_the_engines_live_in_one_process() -> None:
 
 
 def test_without_an_override_the_regions_own_host_is_called(monkeypatch: pytest.MonkeyPatch, google: Google) -> None:
-    monkeypatch.delenv(ENDPOINT_OVERRIDE, raising=False)
+    monkeypatch.delenv(OVERRIDE, raising=False)
     assert google.clients(REGION).base == f"https://{REGION}-aiplatform.googleapis.com"
     assert google.clients(REGION) is google.clients(REGION)
 
@@ -175,13 +177,14 @@ def test_the_gapic_clients_reach_the_same_place(server: Server, google: Google) 
 
 
 def test_where_nobody_listens_is_told(monkeypatch: pytest.MonkeyPatch, google: Google) -> None:
-    monkeypatch.setenv(ENDPOINT_OVERRIDE, "http://127.0.0.1:1")
+    monkeypatch.setenv(OVERRIDE, "http://127.0.0.1:1")
     with pytest.raises(GoogleError, match="Google cannot be reached") as caught:
         google.clients(REGION).post(f"{ENDPOINT}:deployModel")
     assert caught.value.status == ""
 
 
 QUOTA = "The following quota metrics exceed quota limits: aiplatform.googleapis.com/custom_model_serving_nvidia_l4_gpus"
+DENIED = "Permission 'aiplatform.endpoints.deploy' denied on resource '//aiplatform.googleapis.com/projects/acme'"
 AGENT = "service-1@gcp-sa-aiplatform.iam.gserviceaccount.com does not have storage.objects.get access"
 
 
@@ -199,6 +202,7 @@ AGENT = "service-1@gcp-sa-aiplatform.iam.gserviceaccount.com does not have stora
             error(403, "PERMISSION_DENIED", "No.", "IAM_PERMISSION_DENIED", permission="aiplatform.models.upload"),
             "a role with the permission aiplatform.models.upload",
         ),
+        (error(403, "PERMISSION_DENIED", DENIED), "a role with the permission aiplatform.endpoints.deploy"),
         (error(403, "PERMISSION_DENIED", AGENT), "grant Vertex AI's service agent what it lacks"),
         (error(400, "FAILED_PRECONDITION", "Cannot pull us-docker.pkg.dev/a/b."), "of the model's region"),
     ],
@@ -262,7 +266,7 @@ def test_a_failed_operation_says_googles_words_and_a_lost_one_is_told(
     with pytest.raises(GoogleError, match=r"^deploying: FAILED_PRECONDITION: Never became ready$"):
         operations.wait(context, google, REGION, OPERATION, doing="deploying")
     server.answers = [(404, error(404, "NOT_FOUND", "Gone."))]
-    with pytest.raises(GoogleError) as caught:
+    with pytest.raises(GoogleError, match=f"Gone; Google does not know {OPERATION} any more: `up` again") as caught:
         operations.wait(context, google, REGION, OPERATION)
     assert caught.value.status == "NOT_FOUND"
 

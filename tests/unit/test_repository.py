@@ -17,7 +17,8 @@ from cohost.errors import CohostError, InputError
 from cohost.gcs import GcsStore
 from cohost.gcs_layout import Manifest, StoredFile
 from cohost.publish_gcs import publish
-from cohost.repository import CANARY, CANARY_FILES, lay_out
+from cohost.release import CANARY
+from cohost.repository import CANARY_FILES, lay_out
 from cohost.store import Cancelled
 from tests.unit.gcs_process import GcsProcess, local_gcs
 from tests.unit.gcs_stores import BUCKET, Models, a_bucket, counting, digests, killed, some, stored

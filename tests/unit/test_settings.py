@@ -1,11 +1,9 @@
 from __future__ import annotations
 
 import json
-import re
-import types
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 import yaml
@@ -18,6 +16,7 @@ from cohost import fleet, settings, tokens
 from cohost.aws_settings import AwsSettings
 from cohost.errors import InputError
 from tests.documents import ROOT
+from tests.unit.setting_keys import keys, leaves
 
 ARN = "arn:aws:{}:eu-west-1:123456789012:{}"
 KEY = ARN.format("kms", "key/0a-1b")
@@ -86,7 +85,7 @@ GOOD: Mapping[str, Any] = {
 def test_every_key_arrives_as_it_was_given() -> None:
     found = parse(**GOOD).model_dump(by_alias=True)
     given_again = {**GOOD, "production": True, "logRetentionDays": 365}
-    for path, value in _leaves(given_again):
+    for path, value in leaves(given_again):
         arrived: Any = found
         for part in path.split("."):
             arrived = arrived[part]
@@ -97,8 +96,8 @@ def test_every_key_arrives_as_it_was_given() -> None:
 
 def test_the_good_values_leave_out_no_key() -> None:
     elsewhere = {"platform", "region", "forceDestroy", "image.uri"}
-    assert {path for path, _ in _keys(AwsSettings)} - elsewhere == {
-        path if not path.startswith("tags.") else "tags" for path, _ in _leaves(GOOD)
+    assert {path for path, _ in keys(AwsSettings)} - elsewhere == {
+        path if not path.startswith("tags.") else "tags" for path, _ in leaves(GOOD)
     }
 
 
@@ -224,7 +223,7 @@ def test_settings_and_catalog_are_reported_together(tmp_path: Path) -> None:
     assert len(files) == 2
 
 
-def _model_keys(model: type[BaseModel]) -> list[str]:
+def _modelkeys(model: type[BaseModel]) -> list[str]:
     return [field.alias or "" for field in model.model_fields.values()]
 
 
@@ -235,7 +234,7 @@ _ANY = st.recursive(_LEAVES, lambda inner: st.lists(inner, max_size=3) | st.dict
 
 def _maps(model: type[BaseModel]) -> st.SearchStrategy[Any]:
     """Nearly right maps for a part of the settings: its own keys, with anything in them."""
-    return st.dictionaries(st.sampled_from(_model_keys(model)) | _TEXTS, _ANY, max_size=4)
+    return st.dictionaries(st.sampled_from(_modelkeys(model)) | _TEXTS, _ANY, max_size=4)
 
 
 _PARTS = {
@@ -243,7 +242,7 @@ _PARTS = {
     for field in AwsSettings.model_fields.values()
     if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
 }
-_OTHERS = {key: _ANY for key in (*_model_keys(AwsSettings), "", "other", "a.b", "region?") if key not in _PARTS}
+_OTHERS = {key: _ANY for key in (*_modelkeys(AwsSettings), "", "other", "a.b", "region?") if key not in _PARTS}
 
 
 @hypothesis_settings(max_examples=300, deadline=None)
@@ -267,67 +266,6 @@ def test_whatever_is_configured_gives_settings_or_problems(values: dict[str, Any
         assert parsed.image_uri
 
 
-# The page and the types.
-
-
-def _keys(model: type[BaseModel], path: str = "") -> Iterator[tuple[str, Any]]:
-    """Every key with its default, parts of maps one by one."""
-    default = model.model_construct()
-    for name, field in model.model_fields.items():
-        inner = field.annotation
-        if isinstance(inner, types.UnionType):
-            inner = get_args(inner)[0]
-        if isinstance(inner, type) and issubclass(inner, BaseModel):
-            yield from _keys(inner, f"{path}{field.alias}.")
-        else:
-            required = field.is_required()
-            yield f"{path}{field.alias}", "required" if required else getattr(default, name)
-
-
-def _leaves(values: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            yield from _leaves(value, f"{path}{key}.")
-        else:
-            yield f"{path}{key}", value
-
-
-PAGE = (ROOT / "docs" / "configuration.md").read_text()
-ROWS = re.findall(r"^\| `([^`]+)` \| [^|]+ \| ([^|]+) \| ([^|]+) \|$", PAGE, re.MULTILINE)
-# Defaults that are not one value.
-TOLD = {
-    "endpointName": "`shared-endpoint-<stack>`",
-    "image.account": "the region's own",
-    "inferenceAmiVersion": "the image's own",
-}
-
-
-def test_the_page_names_every_key_with_its_default_and_no_other() -> None:
-    told = {key.replace("aws:region", "region"): default for key, default, _ in ROWS}
-    assert told == {key: TOLD.get(key, _shown(default)) for key, default in _keys(AwsSettings)}
-
-
-def _shown(default: Any) -> str:
-    if default in ("required", None):
-        return str(default).lower()
-    if isinstance(default, (tuple, bool)):
-        return f"`{json.dumps(default)}`"
-    return f"`{default}`"
-
-
 def test_the_project_file_and_the_settings_have_the_same_default_catalog() -> None:
     project = yaml.safe_load((ROOT / "Pulumi.yaml").read_text())
     assert project["config"]["catalog"]["default"] == AwsSettings.model_fields["catalog"].default
-
-
-@pytest.mark.parametrize("block", re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL))
-def test_every_example_of_the_page_is_taken(block: str) -> None:
-    config = {"aws:region": "eu-west-1", f"{tokens.PROJECT}:platform": "aws", **yaml.safe_load(block)["config"]}
-    texts = {key: value if isinstance(value, str) else json.dumps(value) for key, value in config.items()}
-    assert settings.check(texts, stack="dev") == []
-
-
-def test_every_set_of_the_page_names_a_key_that_there_is() -> None:
-    named = re.findall(rf"config set --path {tokens.PROJECT}:(\S+)", PAGE)
-    assert named
-    assert set(named) <= {key for key, _ in _keys(AwsSettings)}

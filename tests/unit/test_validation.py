@@ -279,6 +279,15 @@ def test_an_ensemble_is_named_as_its_model_and_its_steps_only_once_in_a_catalog(
     assert 'is also the name of a model in "handwriting"' in problem.message
 
 
+def test_no_step_of_an_ensemble_has_the_name_of_the_model_that_every_repository_has(ensemble: Path) -> None:
+    (ensemble / "handwriting-classifier").rename(ensemble / "cohost-canary")
+    for config in (ensemble / "cohost-canary" / "config.pbtxt", ensemble / "handwriting" / "config.pbtxt"):
+        config.write_text(config.read_text().replace('"handwriting-classifier"', '"cohost-canary"'))
+    (problem,) = validation.validate(catalog.load(write_catalog(ensemble.parent / "catalog.yaml", ["handwriting"])))
+    assert problem.file.endswith("handwriting/cohost-canary/config.pbtxt")
+    assert "cohost's own model" in problem.message
+
+
 def test_an_ensemble_without_its_steps_is_refused(ensemble: Path) -> None:
     lonely = ensemble.parent / "lonely"
     shutil.copytree(ensemble / "handwriting", lonely)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -22,20 +22,25 @@ PATH = f"/v1/{ENDPOINT}:rawPredict"
 X = {"x": np.array([[1.5, -2.0]], np.float32)}
 
 
-def doubled(request: Request, headers: Mapping[str, str] | None = None) -> Answer:
-    """A model that doubles its input "x".
+def on_vertex(request: Request, model: Callable[[Request], Answer], headers: Mapping[str, str] | None = None) -> Answer:
+    """The answer of a model written for SageMaker's front end, as Vertex AI's sends it.
 
     Args:
         request: With binary tensors.
+        model: The model.
         headers: Those of the answer; None = as Triton 2.51 sends them.
     """
     size = request.headers["Content-Type"].removeprefix(CONTENT_TYPE)
-    translated = replace(request, headers={"Content-Type": f"{runtime_server.CONTENT_TYPE}{size}"})
-    answer = runtime_server.doubled(translated)
+    answer = model(replace(request, headers={"Content-Type": f"{runtime_server.CONTENT_TYPE}{size}"}))
     if headers is None:
         size = answer.headers["Content-Type"].removeprefix(runtime_server.CONTENT_TYPE)
         headers = {"Content-Type": "application/octet-stream", "Inference-Header-Content-Length": size}
     return replace(answer, headers={**headers, DEPLOYED_MODEL: "7"})
+
+
+def doubled(request: Request, headers: Mapping[str, str] | None = None) -> Answer:
+    """A model that doubles its input "x"; arguments as of `on_vertex`."""
+    return on_vertex(request, runtime_server.doubled, headers)
 
 
 def google_error(code: int, status: str, message: str) -> Answer:

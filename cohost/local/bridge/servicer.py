@@ -1,5 +1,4 @@
 """The provider protocol: requests of the engine turned into calls on the resource types."""
-# ruff: noqa: N802 (gRPC names methods as the protocol does)
 
 from __future__ import annotations
 

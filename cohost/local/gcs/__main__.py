@@ -9,8 +9,7 @@ from cohost.local.gcs.server import serve
 def main() -> None:
     """Serves until SIGTERM."""
     arguments = process.parser("Google Cloud Storage, on the loopback interface").parse_args()
-    process.log_to_stderr()
-    serve(arguments.state, arguments.port, process.on_termination())
+    process.run(lambda: serve(arguments.state, arguments.port, process.on_termination()))
 
 
 if __name__ == "__main__":

@@ -14,16 +14,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any, Final
 
+from cohost.local.http import Request, Response
 from cohost.local.sagemaker import api, runtime
 from cohost.local.sagemaker.cloud import Cloud
 from cohost.local.sagemaker.control import Caller, Control
 from cohost.local.sagemaker.endpoints import Endpoints
 from cohost.local.sagemaker.errors import ServiceError, unsupported
-from cohost.local.sagemaker.http import Request, Response
 from cohost.local.sagemaker.quotas import Quotas
 from cohost.local.sagemaker.runtime import Runtime
-from cohost.local.sagemaker.state import Record
 from cohost.local.sagemaker.traffic import Traffic
+from cohost.local.tables import Record
 
 _LOG: Final = logging.getLogger(__name__)
 _SCOPE: Final = re.compile(r"Credential=[^/]+/\d{8}/(?P<region>[^/]+)/(?P<service>[^/]+)/aws4_request")

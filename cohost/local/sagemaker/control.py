@@ -10,7 +10,8 @@ from typing import Any, Final
 from cohost.local.sagemaker import errors
 from cohost.local.sagemaker.cloud import Cloud
 from cohost.local.sagemaker.limits import INSTANCE_TYPES
-from cohost.local.sagemaker.state import Record, State
+from cohost.local.sagemaker.state import State
+from cohost.local.tables import Record
 
 _MODEL_MEMBERS: Final = frozenset(
     {"ModelName", "PrimaryContainer", "ExecutionRoleArn", "Tags", "VpcConfig", "EnableNetworkIsolation"}

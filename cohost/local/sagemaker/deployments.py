@@ -22,9 +22,10 @@ from cohost.local.sagemaker.endpoints import CREATING, DELETING, FAILED, IN_SERV
 from cohost.local.sagemaker.errors import ProvisioningError
 from cohost.local.sagemaker.fleets import Fleets
 from cohost.local.sagemaker.plans import Plan, Policy
-from cohost.local.sagemaker.state import Record, State
+from cohost.local.sagemaker.state import State
 from cohost.local.sagemaker.telemetry import Telemetry
 from cohost.local.sagemaker.traffic import Serving, Traffic
+from cohost.local.tables import Record
 
 _LOG: Final = logging.getLogger(__name__)
 _REASON_LENGTH: Final = 1024  # botocore's model, FailureReason

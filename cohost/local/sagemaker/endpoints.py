@@ -11,7 +11,8 @@ from cohost.local.sagemaker.cloud import Cloud
 from cohost.local.sagemaker.control import Caller, Control, listing, now, only, tags_of
 from cohost.local.sagemaker.limits import Limits
 from cohost.local.sagemaker.plans import Plan, Policy
-from cohost.local.sagemaker.state import Record, State
+from cohost.local.sagemaker.state import State
+from cohost.local.tables import Record
 
 _CREATE_MEMBERS: Final = frozenset({"EndpointName", "EndpointConfigName", "DeploymentConfig", "Tags"})
 _UPDATE_MEMBERS: Final = frozenset(

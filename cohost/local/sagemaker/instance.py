@@ -17,12 +17,12 @@ from cohost.errors import CohostError
 from cohost.local.sagemaker.archive import ArchiveError, unpack
 from cohost.local.sagemaker.errors import ServiceError
 from cohost.local.sagemaker.models import Entry, Eviction, ModelCache, NoRoomError
-from cohost.local.triton.server import PortTakenError, Reply, TritonServer, UnreachableError
+from cohost.local.sagemaker.triton import MultiModelTriton
+from cohost.local.triton.server import Reply, UnreachableError, started
 
 # "How multi-model endpoints work": a call ends after 60 s, a load goes on for up to 360 s.
 CALL_SECONDS: Final = 60.0
 LOAD_SECONDS: Final = 360.0
-_STARTS: Final = 3
 _RESTART_SECONDS: Final = 1.0
 _KEEPER_SECONDS: Final = 5.0
 _MOMENT_SECONDS: Final = 0.05
@@ -264,22 +264,14 @@ class Instance:
         entry.loaded, entry.stored, entry.size = False, False, 0
         shutil.rmtree(self._models / entry.handle, ignore_errors=True)
 
-    def _start(self) -> TritonServer:
-        for attempt in range(_STARTS):
-            server = TritonServer(self._spec.folder, mark=self.mark, environment=self._spec.environment)
-            try:
-                server.wait_until_ready()
-            except PortTakenError:
-                server.kill()
-                if attempt == _STARTS - 1:
-                    raise
-            except BaseException:
-                server.kill()
-                raise
-            else:
-                self._up.set()
-                return server
-        raise AssertionError("unreachable")
+    def _start(self) -> MultiModelTriton:
+        spec = self._spec
+        server = started(
+            lambda: MultiModelTriton(spec.folder, mark=self.mark, environment=spec.environment),
+            MultiModelTriton.wait_until_ready,
+        )
+        self._up.set()
+        return server
 
     def _keep_alive(self) -> None:
         while not self._closed:

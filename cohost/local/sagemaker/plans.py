@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from cohost.local.sagemaker import errors
 from cohost.local.sagemaker.control import only
-from cohost.local.sagemaker.state import Record
+from cohost.local.tables import Record
 
 # Waits of the cloud (baking, the old fleet's time to live) are made this much shorter: minutes become seconds.
 _SECONDS_HERE: Final = 0.01

@@ -7,7 +7,7 @@ from typing import Final
 from cohost.local.sagemaker.control import Caller
 from cohost.local.sagemaker.errors import ServiceError
 from cohost.local.sagemaker.limits import DEFAULT_QUOTA, INSTANCE_TYPES, Limits, quota_code, quota_name
-from cohost.local.sagemaker.state import Record
+from cohost.local.tables import Record
 
 _SERVICE: Final = "sagemaker"
 _ACCOUNT_LEVEL: Final = frozenset({"ACCOUNT", "ALL"})

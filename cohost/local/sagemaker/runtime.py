@@ -15,11 +15,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
+from cohost.local.http import Response
 from cohost.local.sagemaker.cloud import Location, undownloadable
 from cohost.local.sagemaker.control import Caller
 from cohost.local.sagemaker.endpoints import SERVING
 from cohost.local.sagemaker.errors import ServiceError
-from cohost.local.sagemaker.http import Response
 from cohost.local.sagemaker.instance import CALL_SECONDS, Answer, Instance, LoadError
 from cohost.local.sagemaker.meter import Outcome
 from cohost.local.sagemaker.models import StillLoadingError

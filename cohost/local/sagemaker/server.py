@@ -2,32 +2,26 @@
 
 from __future__ import annotations
 
-import fcntl
-import hashlib
-import shutil
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from cohost.errors import CohostError
 from cohost.local import process
-from cohost.local.process import Child
+from cohost.local.http import Server
+from cohost.local.process import Child, alone
 from cohost.local.sagemaker.application import Application
 from cohost.local.sagemaker.cloud import Cloud
 from cohost.local.sagemaker.control import Control
 from cohost.local.sagemaker.deployments import Deployments
 from cohost.local.sagemaker.endpoints import Endpoints
 from cohost.local.sagemaker.fleets import Fleets
-from cohost.local.sagemaker.http import Server
 from cohost.local.sagemaker.limits import Limits
 from cohost.local.sagemaker.quotas import Quotas
 from cohost.local.sagemaker.runtime import MAX_BODY_BYTES, Runtime
 from cohost.local.sagemaker.state import State
 from cohost.local.sagemaker.telemetry import Telemetry
 from cohost.local.sagemaker.traffic import Traffic
-from cohost.local.triton.server import sweep, sweep_containers
+from cohost.local.triton.server import clear, prefix_of
 
 _POLL_SECONDS: Final = 0.05
 _LAST_WORDS_SECONDS: Final = 2.0
@@ -49,12 +43,12 @@ def serve(folder: Path, port: int, aws_url: str, end: threading.Event) -> None:
     """
     own = folder / "sagemaker"
     own.mkdir(parents=True, exist_ok=True)
-    prefix = f"cohost-{hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:8]}"
-    with _alone(own):
-        _clear(own, prefix)
+    instances, prefix = own / "instances", prefix_of(folder)
+    with alone(own):
+        clear(instances, prefix)
         state, cloud, limits = State(own / "state.json"), Cloud(aws_url, folder), Limits(folder / "limits.json")
         telemetry, traffic = Telemetry(cloud), Traffic()
-        fleets = Fleets(own / "instances", prefix, cloud, limits, telemetry)
+        fleets = Fleets(instances, prefix, cloud, limits, telemetry)
         deployments = Deployments(state, cloud, fleets, traffic, telemetry)
         control = Control(state, cloud)
         application = Application(
@@ -77,26 +71,4 @@ def serve(folder: Path, port: int, aws_url: str, end: threading.Event) -> None:
         fleets.abandon()
         Child.end_all()
         telemetry.close(_LAST_WORDS_SECONDS)
-        _clear(own, prefix)
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Holds the folder for this process; the system lets go of it when the process ends, however it does."""
-    with (folder / "lock").open("a") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise CohostError(f"another process serves {folder}") from error
-        yield
-
-
-def _clear(folder: Path, prefix: str) -> None:
-    """Removes what the instances of a process that was killed left behind."""
-    sweep_containers(prefix)
-    sweep(prefix)
-    for left in (folder / "instances").glob(f"{prefix}*"):
-        if left.is_dir():
-            shutil.rmtree(left, ignore_errors=True)
-        else:
-            left.unlink(missing_ok=True)
+        clear(instances, prefix)

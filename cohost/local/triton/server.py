@@ -1,23 +1,19 @@
-"""A running Triton as SageMaker's multi-model container, and the contract it answers by.
-
-Contract: "Bring your own container for multi-model endpoints" (Amazon SageMaker developer guide,
-mms-container-apis) as Triton implements it (triton-inference-server/server, sagemaker_server.cc).
-"""
+"""A running Triton, behind whichever front end it has, and what is left to clear away after one that was killed."""
 
 from __future__ import annotations
 
-import json
+import hashlib
 import os
+import shutil
 import socket
 import subprocess
 import threading
 import time
-import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import urllib3
 
@@ -25,12 +21,14 @@ from cohost.errors import CohostError
 from cohost.local.process import LOOPBACK, Child
 from cohost.local.triton import install
 
-TARGET_MODEL: Final = "X-Amzn-SageMaker-Target-Model"
-_SHARED_MEMORY: Final = Path("/dev/shm")
-_START_SECONDS: Final = 60.0
-_POLL_SECONDS: Final = 0.02
 # Front-end threads: one request each, so this is how many requests run at once (its own default is 8).
-_THREADS: Final = 16
+THREADS: Final = 16
+_SHARED_MEMORY: Final = Path("/dev/shm")
+_POLL_SECONDS: Final = 0.02
+_PING_SECONDS: Final = 10.0
+_STARTS: Final = 3
+
+Server = TypeVar("Server", bound="TritonServer")
 
 
 @dataclass(frozen=True)
@@ -62,51 +60,33 @@ class PortTakenError(CohostError):
 
 
 class TritonServer:
-    """One Triton process in multi-model mode, on a loopback port of its own."""
+    """One Triton process on a loopback port of its own; the front ends are subclasses."""
 
-    def __init__(self, folder: Path, *, mark: str, environment: Mapping[str, str]) -> None:
-        """Starts the server; it answers once `wait_until_ready` returns.
+    def __init__(
+        self,
+        log: Path,
+        *,
+        mark: str,
+        port: int,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        container: str | None = None,
+    ) -> None:
+        """Starts the server.
 
         Args:
-            folder: Holds the assembled server (shared), and below `mark` this one's log and empty repository.
+            log: File that its output is added to.
             mark: Name of this server in file names and shared memory: letters, digits and hyphens.
-            environment: Variables of the SageMaker model's container.
-
-        Raises:
-            CohostError: There is no Triton for this machine.
+            port: What `free_port` gave, where the command lets it listen.
+            command: The command and its arguments.
+            environment: Variables beside those of this process.
+            container: Name of the container that it runs in, if it does.
         """
-        self.port = _free_port()
-        self._mark = mark
-        self.log = folder / f"{mark}.log"
-        repository = folder / "empty"
-        repository.mkdir(parents=True, exist_ok=True)
-        command, self._container, variables = _command(folder, repository, self.port, mark)
-        with self.log.open("ab") as output:
-            self._child = Child(command, env={**os.environ, **environment, **variables}, output=output)
-        self._pool = urllib3.HTTPConnectionPool(
-            LOOPBACK,
-            self.port,
-            maxsize=_THREADS,
-            block=False,
-            retries=False,
-            timeout=urllib3.Timeout(read=60),
-        )
-
-    def wait_until_ready(self) -> None:
-        """Waits for the first good ping.
-
-        Raises:
-            PortTakenError: Somebody else has its port.
-            CohostError: It ended, or did not answer in time; the message holds the end of its log.
-        """
-        deadline = time.monotonic() + _START_SECONDS
-        while self._child.running() and time.monotonic() < deadline:
-            with suppress(UnreachableError):
-                if self.request("GET", "/ping").status == 200:
-                    return
-            time.sleep(_POLL_SECONDS)
-        words = self.tail(600)
-        raise (PortTakenError if "already in use" in words else CohostError)(f"Triton did not start: {words}")
+        self.port, self.log = port, log
+        self._mark, self._container = mark, container
+        with log.open("ab") as output:
+            self._child = Child(command, env={**os.environ, **environment}, output=output)
+        self._pool = urllib3.HTTPConnectionPool(LOOPBACK, port, maxsize=THREADS, block=False, retries=False)
 
     def request(
         self,
@@ -134,21 +114,28 @@ class TritonServer:
         found = {name.lower(): value for name, value in answer.headers.items()}
         return Reply(answer.status, found, answer.data)
 
-    def load(self, model: str, folder: Path, *, target: str, seconds: float) -> Reply:
-        """Loads a folder's model: 200, 409 (already loaded), 507 (no memory) or an error.
+    def _becomes_ready(self, path: str, seconds: float, stay: Callable[[], None] = lambda: None) -> bool:
+        """Waits until a path answers well; False when the server ended first, or time is over.
 
         Args:
-            model: The name it has in the contract.
-            folder: Where it is.
-            target: The caller's name of it, which Triton then knows it by: every other request must have it too.
-            seconds: How long it may take.
+            path: What tells that the server is ready.
+            seconds: How long that may take.
+            stay: Called again and again; ends the waiting by an exception.
         """
-        body = json.dumps({"model_name": model, "url": str(folder)}).encode()
-        return self.request("POST", "/models", body, {TARGET_MODEL: target}, seconds=seconds)
+        deadline = time.monotonic() + seconds
+        while self._child.running():
+            with suppress(UnreachableError, TimeoutError):
+                if self.request("GET", path, seconds=_PING_SECONDS).status == 200:
+                    return True
+            stay()
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(_POLL_SECONDS)
+        return False
 
-    def unload(self, model: str, *, target: str) -> Reply:
-        """Unloads a model; 200, or 404 when it is not loaded."""
-        return self.request("DELETE", f"/models/{model}", headers={TARGET_MODEL: target}, seconds=350)
+    def _ended(self, message: str, otherwise: type[CohostError]) -> CohostError:
+        """What became of a server that is not ready: somebody else has its port, or something else."""
+        return (PortTakenError if "already in use" in self.tail() else otherwise)(message)
 
     def running(self) -> bool:
         """Tells whether the process still runs."""
@@ -173,6 +160,58 @@ class TritonServer:
         sweep(self._mark)
 
 
+def started(make: Callable[[], Server], wait: Callable[[Server], None]) -> Server:
+    """Starts a server and waits until it is ready; on another port where somebody else took the first one.
+
+    Args:
+        make: Starts one.
+        wait: Waits for it.
+
+    Raises:
+        Exception: What `make` and `wait` raise; then nothing is left of it.
+    """
+    for attempt in range(_STARTS):
+        server = make()
+        try:
+            wait(server)
+            return server
+        except PortTakenError:
+            server.kill()
+            if attempt == _STARTS - 1:
+                raise
+        except BaseException:
+            server.kill()
+            raise
+    raise AssertionError("unreachable")
+
+
+def prefix_of(folder: Path) -> str:
+    """Returns how the marks of all servers of a state folder begin."""
+    return f"cohost-{hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:8]}"
+
+
+def clear(folder: Path, prefix: str) -> None:
+    """Removes what servers with marks of this beginning left behind when they were killed.
+
+    Args:
+        folder: Holds their files.
+        prefix: The beginning.
+    """
+    _sweep_containers(prefix)
+    sweep(prefix)
+    for left in folder.glob(f"{prefix}*"):
+        if left.is_dir():
+            shutil.rmtree(left, ignore_errors=True)
+        else:
+            left.unlink(missing_ok=True)
+
+
+def backend_flags(triton: install.Installation, mark: str) -> list[str]:
+    """Returns flags for the backends of an assembled Triton, whose shared memory then has the server's mark."""
+    regions = [f"--backend-config={backend},shm-region-prefix-name={mark}" for backend in ("python", "onnxruntime")]
+    return [f"--backend-directory={triton.backends}", *regions]
+
+
 def sweep(mark: str) -> None:
     """Removes shared memory that killed servers with this mark, or one that begins so, left behind."""
     with suppress(OSError):
@@ -180,7 +219,7 @@ def sweep(mark: str) -> None:
             region.unlink(missing_ok=True)
 
 
-def sweep_containers(mark: str) -> None:
+def _sweep_containers(mark: str) -> None:
     """Removes containers that killed servers with a mark beginning so left running (docker only)."""
     docker = install.docker()
     if install.wheel() or not docker:
@@ -196,56 +235,11 @@ def _remove_containers(names: Iterable[str]) -> None:
         subprocess.run([docker, "rm", "-f", *found], capture_output=True, check=False)
 
 
-def _command(folder: Path, repository: Path, port: int, mark: str) -> tuple[list[str], str | None, dict[str, str]]:
-    """Returns command, container name if any, and variables: the wheel's Triton, or else the container's."""
-    server = install.wheel()
-    if server:
-        triton = install.from_wheel(server, folder)
-        flags = [f"--backend-directory={triton.backends}"]
-        flags += [f"--backend-config={backend},shm-region-prefix-name={mark}" for backend in ("python", "onnxruntime")]
-        variables = {**triton.environment, "SAGEMAKER_MULTI_MODEL": "true"}
-        return [*triton.command, *_flags(repository, port), *flags], None, variables
-    docker = install.docker()
-    if not docker:
-        raise CohostError(
-            "no Triton for this machine: install nvidia-pytriton (Linux, x86-64), or docker for its container"
-        )
-    name = f"{mark}-{uuid.uuid4().hex[:8]}"
-    root = folder.resolve()
-    run = [docker, "run", "--rm", "--name", name, "-e", "SAGEMAKER_MULTI_MODEL=true"]
-    run += [
-        "-p",
-        f"{LOOPBACK}:{port}:{port}",
-        "-v",
-        f"{root}:{root}",
-        install.CONTAINER_IMAGE,
-        "tritonserver",
-    ]
-    return [*run, *_flags(repository.resolve(), port)], name, {}
-
-
-def _flags(repository: Path, port: int) -> list[str]:
-    return [
-        "--allow-sagemaker=true",
-        f"--sagemaker-port={port}",
-        f"--sagemaker-thread-count={_THREADS}",
-        "--allow-http=false",
-        "--allow-grpc=false",
-        "--allow-metrics=false",
-        "--model-control-mode=explicit",
-        f"--model-repository={repository}",
-        # As in AWS's image (triton-inference-server/server, docker/sagemaker/serve): without it two versions of an
-        # ensemble cannot be loaded at once, since their step models have the same names.
-        "--model-namespacing=true",
-        "--log-verbose=0",
-    ]
-
-
 _given: set[int] = set()
 _giving = threading.Lock()
 
 
-def _free_port() -> int:
+def free_port() -> int:
     """Returns a free port, never the same twice: Triton shares a port with another Triton without a word."""
     with _giving:
         while True:

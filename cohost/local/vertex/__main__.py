@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-
-from cohost.errors import CohostError
 from cohost.local import process
 from cohost.local.vertex.server import serve
 
@@ -14,11 +11,7 @@ def main() -> None:
     parser = process.parser("Vertex AI in front of real Triton, on the loopback interface")
     parser.add_argument("--storage-url", required=True, metavar="URL", help="where Cloud Storage answers")
     arguments = parser.parse_args()
-    process.log_to_stderr()
-    try:
-        serve(arguments.state, arguments.port, arguments.storage_url, process.on_termination())
-    except (CohostError, OSError, ValueError) as error:
-        sys.exit(f"error: {error}")
+    process.run(lambda: serve(arguments.state, arguments.port, arguments.storage_url, process.on_termination()))
 
 
 if __name__ == "__main__":

@@ -9,12 +9,12 @@ from __future__ import annotations
 import json
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import parse_qs
 
-from cohost.local.sagemaker.http import Request, Response
+from cohost.local.http import Request, Response
 from cohost.local.vertex.deploying import Deploying
 from cohost.local.vertex.endpoints import Endpoints
 from cohost.local.vertex.errors import VertexError, invalid, unsupported
@@ -110,7 +110,7 @@ class Application:
                 return _token(request)
             return self._api(request)
         except VertexError as error:
-            return _json(error.http, error.body())
+            return _json(error.http, error.body(), error.headers)
         except Exception as error:
             _LOG.exception("%s %s", request.method, request.path)
             # Not 5xx: clients would repeat a request that fails the same way each time.
@@ -236,5 +236,6 @@ def _token(request: Request) -> Response:
     return _json(200, {"access_token": "local", "expires_in": _TOKEN_SECONDS, "token_type": "Bearer"})
 
 
-def _json(status: int, content: Any) -> Response:
-    return Response(status, {"Content-Type": "application/json; charset=UTF-8"}, json.dumps(content).encode())
+def _json(status: int, content: Any, headers: Mapping[str, str] | None = None) -> Response:
+    kind = {"Content-Type": "application/json; charset=UTF-8"}
+    return Response(status, {**kind, **(headers or {})}, json.dumps(content).encode())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from google.rpc import code_pb2
@@ -33,16 +33,24 @@ class VertexError(Exception):
         message: Text for the caller.
         details: Messages of google.rpc as JSON, each with its `@type`.
         http: HTTP status; that of the code unless the container answered with another.
+        headers: Headers of the answer beside those of every error.
     """
 
     def __init__(
-        self, status: str, message: str, *, details: Sequence[dict[str, Any]] = (), http: int | None = None
+        self,
+        status: str,
+        message: str,
+        *,
+        details: Sequence[dict[str, Any]] = (),
+        http: int | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(message)
         self.status = status
         self.message = message
         self.details = list(details)
         self.http = http or _HTTP.get(status, 500)
+        self.headers = dict(headers or {})
 
     def body(self) -> dict[str, Any]:
         """The body of the answer (google.aip.dev/193)."""

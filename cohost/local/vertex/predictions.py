@@ -12,7 +12,7 @@ import time
 from collections.abc import Mapping
 from typing import Any, Final
 
-from cohost.local.sagemaker.http import Response
+from cohost.local.http import Response
 from cohost.local.triton.server import Reply, UnreachableError
 from cohost.local.vertex.deployments import Deployments
 from cohost.local.vertex.endpoints import Endpoints
@@ -65,11 +65,7 @@ class Predictions:
         if passed.get(REDIRECT.lower()) == _METRICS and _GPU_MEMORY.encode() + b"{" not in content:
             content += _gpu_metrics(deployed, self._limits.gpu_memory())
         back = {key: reply.headers[key] for key in _PASSED_BACK if key in reply.headers}
-        own = {
-            "X-Vertex-AI-Endpoint-Id": endpoint["name"].rsplit("/", 1)[-1],
-            "X-Vertex-AI-Deployed-Model-Id": deployed["id"],
-        }
-        return Response(200, {**back, **own}, content)
+        return Response(200, {**back, **_whose(endpoint, deployed)}, content)
 
     def predict(self, name: str, body: bytes | None) -> Record:
         """Predict: JSON instances to the default model, which must answer with predictions.
@@ -112,7 +108,8 @@ class Predictions:
             with self._deployments.using(endpoint["name"], deployed["id"], deadline) as replica:
                 # None: it has just been undeployed, and another one has its traffic.
                 if replica:
-                    return endpoint, deployed, _answered(replica, body, headers, deadline - time.monotonic())
+                    reply = _answered(replica, body, headers, deadline - time.monotonic())
+                    return endpoint, deployed, _accepted(reply, endpoint, deployed)
             if time.monotonic() >= deadline:
                 raise VertexError("UNAVAILABLE", "The model server is not available.")
             time.sleep(_MOMENT_SECONDS)
@@ -131,14 +128,26 @@ class Predictions:
 
 def _answered(replica: Replica, body: bytes, headers: Mapping[str, str], seconds: float) -> Reply:
     try:
-        reply = replica.request(body, dict(headers), seconds=max(1.0, seconds))
+        return replica.request(body, dict(headers), seconds=max(1.0, seconds))
     except TimeoutError as error:
         raise VertexError("DEADLINE_EXCEEDED", f"The model server did not answer in time: {error}") from error
     except UnreachableError as error:
         raise VertexError("UNAVAILABLE", f"The model server is not available: {error}") from error
+
+
+def _accepted(reply: Reply, endpoint: Record, deployed: Record) -> Reply:
     if reply.status != 200:
-        raise VertexError(status_of(reply.status), reply.text, http=reply.status)
+        whose = _whose(endpoint, deployed)
+        raise VertexError(status_of(reply.status), reply.text, http=reply.status, headers=whose)
     return reply
+
+
+def _whose(endpoint: Record, deployed: Record) -> dict[str, str]:
+    """Headers that tell who answered."""
+    return {
+        "X-Vertex-AI-Endpoint-Id": endpoint["name"].rsplit("/", 1)[-1],
+        "X-Vertex-AI-Deployed-Model-Id": deployed["id"],
+    }
 
 
 def _predictions(reply: Reply) -> Any:

@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import Final
 
 from cohost.errors import CohostError
-from cohost.local.triton.server import PortTakenError, Reply, UnreachableError
+from cohost.local.triton.server import Reply, UnreachableError, started
 from cohost.local.vertex.triton import Container, VertexTriton
 
 _LOG: Final = logging.getLogger(__name__)
-_STARTS: Final = 3
 _RESTART_SECONDS: Final = 1.0
 _DRAIN_SECONDS: Final = 70.0
 _MOMENT_SECONDS: Final = 0.05
@@ -103,19 +102,10 @@ class Replica:
             time.sleep(_MOMENT_SECONDS)
 
     def _started(self, stay: Callable[[], None]) -> VertexTriton:
-        for attempt in range(_STARTS):
-            server = VertexTriton(self._folder, mark=self._mark, container=self.container)
-            try:
-                server.wait_until_ready(stay)
-                return server
-            except PortTakenError:
-                server.kill()
-                if attempt == _STARTS - 1:
-                    raise
-            except BaseException:
-                server.kill()
-                raise
-        raise AssertionError("unreachable")
+        return started(
+            lambda: VertexTriton(self._folder, mark=self._mark, container=self.container),
+            lambda server: server.wait_until_ready(stay),
+        )
 
     def _keep_alive(self) -> None:
         while server := self._server:

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import fcntl
-import hashlib
-import shutil
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from cohost.errors import CohostError
 from cohost.local import process
-from cohost.local.process import Child
-from cohost.local.sagemaker.http import Server
-from cohost.local.triton.server import sweep
+from cohost.local.http import Server
+from cohost.local.process import Child, alone
+from cohost.local.triton.server import clear, prefix_of
 from cohost.local.vertex.application import Application
 from cohost.local.vertex.artifacts import Artifacts
 from cohost.local.vertex.deploying import Deploying
@@ -45,13 +39,13 @@ def serve(folder: Path, port: int, storage_url: str, end: threading.Event) -> No
     """
     own = folder / "vertex"
     own.mkdir(parents=True, exist_ok=True)
-    prefix = f"cohost-{hashlib.sha256(str(own.resolve()).encode()).hexdigest()[:8]}"
-    with _alone(own):
-        _clear(own, prefix)
+    instances, prefix = own / "instances", prefix_of(own)
+    with alone(own):
+        clear(instances, prefix)
         state, limits = State(own / "state.json"), Limits(folder / "limits.json")
         operations = Operations(state)
         copies = Artifacts(own / "artifacts", storage_url)
-        deployments = Deployments(state, operations, copies, limits, folder=own / "instances", prefix=prefix)
+        deployments = Deployments(state, operations, copies, limits, folder=instances, prefix=prefix)
         endpoints = Endpoints(state, operations)
         application = Application(
             state=state,
@@ -70,25 +64,4 @@ def serve(folder: Path, port: int, storage_url: str, end: threading.Event) -> No
         server.shutdown()
         deployments.end()
         Child.end_all()
-        _clear(own, prefix)
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Holds the folder for this process; the system lets go of it when the process ends, however it does."""
-    with (folder / "lock").open("a") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise CohostError(f"another process serves {folder}") from error
-        yield
-
-
-def _clear(folder: Path, prefix: str) -> None:
-    """Removes what the model servers of a process that was killed left behind."""
-    sweep(prefix)
-    for left in (folder / "instances").glob(f"{prefix}*"):
-        if left.is_dir():
-            shutil.rmtree(left, ignore_errors=True)
-        else:
-            left.unlink(missing_ok=True)
+        clear(instances, prefix)

@@ -6,24 +6,17 @@ Contract: "Custom container requirements" (Vertex AI documentation) as Triton im
 
 from __future__ import annotations
 
-import os
-import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import urllib3
-
 from cohost.errors import CohostError
-from cohost.local.process import LOOPBACK, Child
+from cohost.local.process import LOOPBACK
 from cohost.local.triton import install
-from cohost.local.triton.server import PortTakenError, TritonServer, UnreachableError, _free_port
+from cohost.local.triton.server import THREADS, TritonServer, backend_flags, free_port
 
 REDIRECT: Final = "X-Vertex-Ai-Triton-Redirect"
-_POLL_SECONDS: Final = 0.02
-_THREADS: Final = 16
 _WORDS: Final = 1500
 
 
@@ -70,22 +63,22 @@ class VertexTriton(TritonServer):
         if not wheel:
             raise CohostError("no Triton for this machine: install nvidia-pytriton (Linux, x86-64)")
         folder.mkdir(parents=True, exist_ok=True)
-        triton = install.from_wheel(wheel, folder)
-        self.port, self.log = _free_port(), folder / f"{mark}.log"
-        self._mark, self._health, self._seconds = mark, container.health_route, container.seconds
-        self._container = None
+        triton, port = install.from_wheel(wheel, folder), free_port()
+        self._health, self._seconds = container.health_route, container.seconds
         own = {
             "AIP_MODE": "PREDICTION",
-            "AIP_HTTP_PORT": str(self.port),
+            "AIP_HTTP_PORT": str(port),
             "AIP_HEALTH_ROUTE": container.health_route,
             "AIP_PREDICT_ROUTE": container.predict_route,
             "AIP_STORAGE_URI": str(container.artifacts.resolve()),
         }
-        environment = {**os.environ, **container.environment, **triton.environment, **own}
-        command = [*triton.command, *container.args, *self._flags(triton)]
-        with self.log.open("ab") as output:
-            self._child = Child(command, env=environment, output=output)
-        self._pool = urllib3.HTTPConnectionPool(LOOPBACK, self.port, maxsize=_THREADS, block=False, retries=False)
+        super().__init__(
+            folder / f"{mark}.log",
+            mark=mark,
+            port=port,
+            command=[*triton.command, *container.args, *_flags(port), *backend_flags(triton, mark)],
+            environment={**container.environment, **triton.environment, **own},
+        )
 
     def wait_until_ready(self, stay: Callable[[], None] = lambda: None) -> None:
         """Waits until the server says that it is ready.
@@ -98,28 +91,22 @@ class VertexTriton(TritonServer):
             ExitedError: It ended; the message holds the end of its log.
             TimeoutError: It was not ready in time; so does this message.
         """
-        deadline = time.monotonic() + self._seconds
-        while self._child.running():
-            with suppress(UnreachableError, TimeoutError):
-                if self.request("GET", self._health, seconds=10).status == 200:
-                    return
-            stay()
-            if time.monotonic() >= deadline:
-                raise TimeoutError(self.tail(_WORDS))
-            time.sleep(_POLL_SECONDS)
+        if self._becomes_ready(self._health, self._seconds, stay):
+            return
         words = self.tail(_WORDS)
-        raise (PortTakenError if "already in use" in words else ExitedError)(words)
+        if self.running():
+            raise TimeoutError(words)
+        raise self._ended(words, ExitedError)
 
-    def _flags(self, triton: install.Installation) -> list[str]:
-        """Flags that keep it to this machine; after the container's own, so that they have the last word."""
-        return [
-            "--allow-vertex-ai=true",
-            f"--vertex-ai-port={self.port}",
-            f"--vertex-ai-thread-count={_THREADS}",
-            "--allow-http=false",
-            "--allow-grpc=false",
-            f"--metrics-address={LOOPBACK}",
-            f"--metrics-port={_free_port()}",
-            f"--backend-directory={triton.backends}",
-            *(f"--backend-config={each},shm-region-prefix-name={self._mark}" for each in ("python", "onnxruntime")),
-        ]
+
+def _flags(port: int) -> list[str]:
+    """Flags that keep it to this machine; after the container's own, so that they have the last word."""
+    return [
+        "--allow-vertex-ai=true",
+        f"--vertex-ai-port={port}",
+        f"--vertex-ai-thread-count={THREADS}",
+        "--allow-http=false",
+        "--allow-grpc=false",
+        f"--metrics-address={LOOPBACK}",
+        f"--metrics-port={free_port()}",
+    ]

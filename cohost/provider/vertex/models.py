@@ -17,7 +17,7 @@ from typing import Any, Final
 from cohost.errors import DeploymentError
 from cohost.provider.context import Context
 from cohost.provider.google import GoogleError, words
-from cohost.provider.google_errors import patiently
+from cohost.provider.patience import patiently
 from cohost.provider.vertex import operations
 
 DEFAULT_ALIAS: Final = "default"

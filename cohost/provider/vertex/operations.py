@@ -6,11 +6,13 @@ The GAPIC clients' own polling over REST goes to `/ui/…` and ends after 900 s.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from cohost.provider.context import Context
 from cohost.provider.google import Google, GoogleError, words
-from cohost.provider.google_errors import Failure, patiently
+from cohost.provider.google_errors import Failure
+from cohost.provider.patience import patiently
 
 Operation = Mapping[str, Any]
 _PAGE: Final = "100"
@@ -57,8 +59,7 @@ def wait(
     """
     doing = doing or f"waiting for {name}"
     for _ in context.polls(doing):
-        with words(doing):
-            found = google.clients(region).get(name)
+        found = _polled(google, region, name, doing)
         on_metadata(found.get("metadata", {}))
         if not found.get("done"):
             continue
@@ -66,6 +67,17 @@ def wait(
             raise GoogleError(doing, Failure.of_status(error))
         return found.get("response", {})
     raise AssertionError("polls ends by an exception only")
+
+
+def _polled(google: Google, region: str, name: str, doing: str) -> Operation:
+    try:
+        with words(doing):
+            return google.clients(region).get(name)
+    except GoogleError as error:
+        if error.status != "NOT_FOUND":
+            raise
+        lost = f"{error.failure.message.rstrip('.')}; Google does not know {name} any more: `up` again goes on"
+        raise GoogleError(doing, replace(error.failure, message=f"{lost} from what came of it")) from error
 
 
 def find(

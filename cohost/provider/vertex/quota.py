@@ -14,11 +14,11 @@ from urllib.parse import quote
 from cohost import vertex_fleet
 from cohost.errors import DeploymentError
 from cohost.provider.context import Context
-from cohost.provider.google import ENDPOINT_OVERRIDE, words
+from cohost.provider.google import endpoint_override, words
 from cohost.provider.resource import Values
 from cohost.provider.vertex.traffic import Endpoint
 
-# gcloud's own property `api_endpoint_overrides/serviceusage`, as ENDPOINT_OVERRIDE.
+# gcloud's own property `api_endpoint_overrides/serviceusage`, as that of Vertex AI.
 _OVERRIDE: Final = "CLOUDSDK_API_ENDPOINT_OVERRIDES_SERVICEUSAGE"
 _URL: Final = "https://serviceusage.googleapis.com"
 _SERVICE: Final = "aiplatform.googleapis.com"
@@ -41,7 +41,7 @@ def ensure(context: Context, wanted: Values, endpoint: Endpoint | None, id: str)
     """
     kind, project, region = wanted["acceleratorType"], wanted["project"], wanted["region"]
     known = vertex_fleet.accelerator(kind) if kind and not wanted["spot"] else None
-    if known is None or (os.environ.get(ENDPOINT_OVERRIDE) and not os.environ.get(_OVERRIDE)):
+    if known is None or (endpoint_override() and not os.environ.get(_OVERRIDE)):
         return
     try:
         limit = _limit(context, project, region, known.quota)

@@ -86,7 +86,7 @@ def _ask(context: Context, transport: VertexTransport, probed: Probed, name: str
         except PredictionError as error:
             # Another release may not have the model, or take other inputs.
             errors, last = errors + 1, str(error)
-            if getattr(error, "deployed_model", "") == probed.deployed_model:
+            if error.deployed_model == probed.deployed_model:
                 return last
             context.pause(_PAUSE_S)
             continue

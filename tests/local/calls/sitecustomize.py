@@ -1,4 +1,5 @@
-"""Notes every call that a provider's process serves, in the file that CALL_LOG names.
+"""Notes every call that a provider's process serves, in the file that CALL_LOG names, and in that of REQUEST_LOG what
+it sends by `requests`, which is how our provider calls Google.
 
 Python imports this module by its name at the start of each process that has this folder in PYTHONPATH: the
 providers need to know nothing of it.
@@ -12,10 +13,18 @@ from collections.abc import Callable
 from typing import Any
 
 import grpc
+import requests
 from google.protobuf import json_format
 
 SERVICE = "/pulumirpc.ResourceProvider/"
 CONSTRUCTOR = grpc.server
+SEND = requests.Session.send
+
+
+def note(log: str, entry: dict[str, Any]) -> None:
+    # One write of a file opened for appending: lines of several processes do not mix.
+    with open(log, "ab", buffering=0) as file:  # noqa: PTH123
+        file.write((json.dumps(entry) + "\n").encode())
 
 
 class Noting(grpc.ServerInterceptor):
@@ -29,10 +38,7 @@ class Noting(grpc.ServerInterceptor):
         method = handler_call_details.method.removeprefix(SERVICE)
 
         def serve(request: Any, context: grpc.ServicerContext) -> Any:
-            line = json.dumps({"method": method, **json_format.MessageToDict(request)}) + "\n"
-            # One write of a file opened for appending: lines of several processes do not mix.
-            with open(self.log, "ab", buffering=0) as file:  # noqa: PTH123
-                file.write(line.encode())
+            note(self.log, {"method": method, **json_format.MessageToDict(request)})
             return handler.unary_unary(request, context)
 
         return grpc.unary_unary_rpc_method_handler(serve, handler.request_deserializer, handler.response_serializer)
@@ -43,5 +49,15 @@ def server(*arguments: Any, **options: Any) -> grpc.Server:
     return CONSTRUCTOR(*arguments, interceptors=interceptors, **options)
 
 
+def send(self: requests.Session, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
+    # What is sent as a stream is no JSON, and not noted.
+    body = request.body.decode(errors="replace") if isinstance(request.body, bytes) else request.body
+    entry = {"method": request.method, "url": request.url, "body": body if isinstance(body, str) else ""}
+    note(os.environ["REQUEST_LOG"], entry)
+    return SEND(self, request, **kwargs)
+
+
 if "CALL_LOG" in os.environ:
     grpc.server = server
+if "REQUEST_LOG" in os.environ:
+    requests.Session.send = send

@@ -1,4 +1,4 @@
-"""HTTP/1.1 on the loopback interface: requests in, responses out, no word of AWS."""
+"""HTTP/1.1 on the loopback interface: requests in, responses out, no word of any cloud."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ class Request:
         query: The query's last value for each name.
         headers: Lower-case header names to values.
         body: The body; None when it was larger than the server takes.
+        target: Path and query as sent.
     """
 
     method: str
@@ -34,6 +35,7 @@ class Request:
     query: Mapping[str, str] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes | None = b""
+    target: str = ""
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ class Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, port: int, answer: Callable[[Request], Response], *, max_body: int) -> None:
+    def __init__(self, port: int, answer: Callable[[Request], Response], *, max_body: int = sys.maxsize) -> None:
         """Binds the port.
 
         Args:
@@ -93,7 +95,8 @@ class _Handler(BaseHTTPRequestHandler):
         parts = urlsplit(self.path)
         query = {name: values[-1] for name, values in parse_qs(parts.query, keep_blank_values=True).items()}
         headers = {name.lower(): value for name, value in self.headers.items()}
-        self._send(self.server.answer(Request(self.command, unquote(parts.path), query, headers, body)))
+        request = Request(self.command, unquote(parts.path), query, headers, body, self.path)
+        self._send(self.server.answer(request))
 
     do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = do_PATCH = do_OPTIONS = _serve  # noqa: N815
 
@@ -101,9 +104,10 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(response.status)
         for name, value in response.headers.items():
             self.send_header(name, value)
-        self.send_header("Content-Length", str(len(response.body)))
+        if response.status != 204:  # which must not have one (RFC 9110, 8.6)
+            self.send_header("Content-Length", str(len(response.body)))
         self.end_headers()
-        if self.command != "HEAD":
+        if self.command != "HEAD" and response.status != 204:
             self.wfile.write(response.body)
         self.wfile.flush()
 

@@ -8,7 +8,7 @@ from contextlib import closing
 
 import pytest
 
-from cohost.local.sagemaker.http import Request, Response, Server
+from cohost.local.http import Request, Response, Server
 
 LIMIT = 10
 
@@ -19,7 +19,8 @@ def server() -> Iterator[Server]:
 
     def answer(request: Request) -> Response:
         body = b"too large" if request.body is None else request.body
-        return Response(200, {"X-Path": request.path, "X-Query": request.query.get("q", "")}, body)
+        own = {"X-Path": request.path, "X-Query": request.query.get("q", ""), "X-Target": request.target}
+        return Response(204 if request.path == "/nothing" else 200, own, body)
 
     with Server(0, answer, max_body=LIMIT) as made:
         thread = threading.Thread(target=made.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
@@ -48,7 +49,16 @@ def test_one_connection_carries_many_requests_whatever_their_bodies(server: Serv
             answer = connection.getresponse()
             assert answer.read() == seen
             assert (answer.headers["X-Path"], answer.headers["X-Query"]) == ("/a b", "1")
+            assert answer.headers["X-Target"] == "/a%20b?q=1"
             assert connection.sock is opened
+
+
+def test_an_answer_without_content_says_nothing_of_its_length(server: Server) -> None:
+    with closing(http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=20)) as connection:
+        for _ in range(2):
+            connection.request("GET", "/nothing")
+            answer = connection.getresponse()
+            assert (answer.status, answer.read(), answer.headers["Content-Length"]) == (204, b"", None)
 
 
 def headers(chunked: bool) -> dict[str, str]:
