@@ -9,7 +9,8 @@ from bench.local_stack import cohost, project
 from cohost.client import Predictor, smoke
 from cohost.client.google_auth import GoogleAuthorization
 from cohost.client.tensors import encode
-from cohost.client.vertex import CONTENT_TYPE, OVERRIDE, REDIRECT
+from cohost.client.vertex import CONTENT_TYPE, REDIRECT
+from cohost.tokens import VERTEX_ENDPOINT_OVERRIDE
 
 
 def main() -> None:
@@ -30,7 +31,7 @@ def measure(predictor: Predictor, endpoint: str, test: smoke.SmokeTest) -> tuple
     body, size = encode(inputs)
     headers = {"Content-Type": f"{CONTENT_TYPE}{size}", REDIRECT: f"v2/models/{MODEL}/infer"}
     authorized = {**headers, **GoogleAuthorization().headers()}
-    bare = bare_post(os.environ[OVERRIDE], f"/v1/{endpoint}:rawPredict", body, authorized)
+    bare = bare_post(os.environ[VERTEX_ENDPOINT_OVERRIDE], f"/v1/{endpoint}:rawPredict", body, authorized)
     return medians(lambda: predictor.infer(MODEL, inputs), bare)
 
 

@@ -1,4 +1,4 @@
-"""Type tokens of resources and components: one spelling for programs, plugin, mocks and policies."""
+"""Names that several parts must spell alike: tokens of resources and components, variables of the environment."""
 
 from __future__ import annotations
 
@@ -33,3 +33,6 @@ GCP_SERVING_ACCOUNT: Final = "cohost:gcp:ServingAccount"
 GCP_SHARED_ENDPOINT: Final = "cohost:gcp:SharedEndpoint"
 GCP_CALLER_ROLE: Final = "cohost:gcp:CallerRole"
 GCP_DEPLOYER_ROLE: Final = "cohost:gcp:DeployerRole"
+
+# The variable by which gcloud is sent to another address for Vertex AI; every part of the project follows it.
+VERTEX_ENDPOINT_OVERRIDE: Final = "CLOUDSDK_API_ENDPOINT_OVERRIDES_AIPLATFORM"

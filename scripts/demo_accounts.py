@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from cohost.client.google_auth import GoogleAuthorization
 from cohost.local import emulators
+from cohost.tokens import VERTEX_ENDPOINT_OVERRIDE
 from scripts.demo_steps import PROJECT, fail
 
 # Kinds of the local GCP that no emulator but its provider holds.
@@ -52,7 +53,7 @@ def nothing_left_on_gcp(region: str) -> None:
         Failed: Something is left.
     """
     project = os.environ["GOOGLE_CLOUD_PROJECT"]
-    vertex = os.environ["CLOUDSDK_API_ENDPOINT_OVERRIDES_AIPLATFORM"].rstrip("/")
+    vertex = os.environ[VERTEX_ENDPOINT_OVERRIDE].rstrip("/")
     parent = f"{vertex}/v1/projects/{project}/locations/{region}"
     storage = os.environ["STORAGE_EMULATOR_HOST"]
     kept = json.loads((emulators.state_folder(PROJECT, emulators.GCP) / "provider/provider/ledger.json").read_text())

@@ -32,13 +32,13 @@ from cohost.client.tensors import Arrays, decode, encode
 from cohost.client.transport import DEFAULT_TIMEOUT, Connections, Reply, with_retries
 from cohost.client.triton import error_text
 from cohost.errors import InputError, Problem
+from cohost.tokens import VERTEX_ENDPOINT_OVERRIDE
 
 CONTENT_TYPE: Final = "application/vnd.vertex-ai-triton.binary+json;json-header-size="
 REDIRECT: Final = "X-Vertex-Ai-Triton-Redirect"
 DEPLOYED_MODEL: Final = "X-Vertex-AI-Deployed-Model-Id"
 # gcloud's own property `api_endpoint_overrides/aiplatform` as a variable: each can be given as
 # CLOUDSDK_<SECTION>_<PROPERTY> (cloud.google.com/sdk/docs/properties).
-OVERRIDE: Final = "CLOUDSDK_API_ENDPOINT_OVERRIDES_AIPLATFORM"
 
 _ENDPOINT: Final = re.compile(r"projects/[^/]+/locations/(?P<region>[a-z0-9-]+)/endpoints/[^/:]+")
 _HEADER_SIZE: Final = re.compile(r"json-header-size=(\d+)")
@@ -78,7 +78,7 @@ class VertexTransport:
         """
         region = endpoint_region(endpoint)
         host = dedicated_dns or f"{region}-aiplatform.googleapis.com"
-        url = os.environ.get(OVERRIDE, "").rstrip("/") or f"https://{host}"
+        url = os.environ.get(VERTEX_ENDPOINT_OVERRIDE, "").rstrip("/") or f"https://{host}"
         self._endpoint = endpoint
         self._limit = _DEDICATED_LIMIT if dedicated_dns else _SHARED_LIMIT
         self._authorization = GoogleAuthorization(credentials)

@@ -11,6 +11,7 @@ from typing import Final
 from cohost.errors import CohostError
 from cohost.local import emulators, google_key
 from cohost.local.emulators import AWS, GCP, NO_PROXY, Cloud, Emulator
+from cohost.tokens import VERTEX_ENDPOINT_OVERRIDE
 
 DEFAULT_PROJECT: Final = "local-project"
 _REGIONS: Final = {AWS.platform: ("aws:region", "us-east-1"), GCP.platform: ("gcp:region", "us-central1")}
@@ -66,7 +67,7 @@ def _gcp(state: Path, base: Emulator, serving: Emulator, region: str, project: s
     return {
         "STORAGE_EMULATOR_HOST": base.url,
         # gcloud's own name for another address of a service.
-        "CLOUDSDK_API_ENDPOINT_OVERRIDES_AIPLATFORM": f"{serving.url}/",
+        VERTEX_ENDPOINT_OVERRIDE: f"{serving.url}/",
         "GOOGLE_APPLICATION_CREDENTIALS": str(key),
         "GOOGLE_CLOUD_PROJECT": project,
         "GOOGLE_CLOUD_REGION": region,

@@ -106,7 +106,7 @@ class Context:
 
         Args:
             doing: What is waited for, for the message when time is over.
-            first_s: The first pause in seconds; each is half as long again as the one before.
+            first_s: The first pause in seconds; each is a quarter longer than the one before.
             longest_s: The longest pause in seconds.
 
         Raises:
@@ -117,7 +117,7 @@ class Context:
             self.ensure_running(doing)
             yield count
             self.pause(pause)
-            pause, count = min(pause * 1.5, longest_s), count + 1
+            pause, count = min(pause * 1.25, longest_s), count + 1
 
     def pause(self, seconds: float) -> None:
         """Sleeps, but wakes within a fraction of a second when the operation must end."""

@@ -13,6 +13,7 @@ from threading import RLock
 from typing import TYPE_CHECKING, Any, Final
 
 from cohost.provider.google_errors import GoogleError, failure_of, words
+from cohost.tokens import VERTEX_ENDPOINT_OVERRIDE
 
 if TYPE_CHECKING:
     from cohost.store import ObjectStore
@@ -84,9 +85,7 @@ class Google:
 
 def endpoint_override() -> str:
     """Where Vertex AI answers, in place of Google's own address; "" where that is left alone."""
-    from cohost.client.vertex import OVERRIDE
-
-    return os.environ.get(OVERRIDE, "").rstrip("/")
+    return os.environ.get(VERTEX_ENDPOINT_OVERRIDE, "").rstrip("/")
 
 
 class VertexClients:

@@ -16,6 +16,7 @@ from google.oauth2.credentials import Credentials
 
 from cohost.local import emulators
 from cohost.release import CURRENT_KEY
+from cohost.tokens import VERTEX_ENDPOINT_OVERRIDE
 from tests.local.project import Project
 
 PROJECT, REGION = "my-project", "us-central1"
@@ -82,7 +83,7 @@ class GoogleCloud:
 
     @property
     def _address(self) -> str:
-        return self.variables["CLOUDSDK_API_ENDPOINT_OVERRIDES_AIPLATFORM"].rstrip("/")
+        return self.variables[VERTEX_ENDPOINT_OVERRIDE].rstrip("/")
 
     def _vertex(self, client: Any) -> Any:
         options = ClientOptions(api_endpoint=self._address)

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from cohost.client import BadInput, Predictor, ServerError, UnknownModel, smoke
-from cohost.client.vertex import OVERRIDE, VertexTransport
+from cohost.client.vertex import VertexTransport
 from cohost.release import ActiveRelease, ModelTarget
+from cohost.tokens import VERTEX_ENDPOINT_OVERRIDE
 from tests.local.vertex_fixture import BUCKET, MODELS, PARENT, REGION, Project, running
 from tests.unit.vertex_server import service_account
 
@@ -38,7 +39,7 @@ def outputs(endpoint: tuple[Project, str], monkeypatch: pytest.MonkeyPatch, tmp_
     key = service_account(tmp_path, f"{project.vertex.url}/token")
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(key))
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", project.storage.url)
-    monkeypatch.setenv(OVERRIDE, f"{project.vertex.url}/")
+    monkeypatch.setenv(VERTEX_ENDPOINT_OVERRIDE, f"{project.vertex.url}/")
     return {"platform": "gcp", "region": REGION, "endpoint": name, "store": f"gs://{BUCKET}"}
 
 

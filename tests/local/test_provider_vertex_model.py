@@ -13,6 +13,7 @@ from google.cloud.aiplatform_v1.types import Model as GoogleModel
 from pulumi.runtime.proto import provider_pb2
 
 from cohost import tokens
+from cohost.tokens import VERTEX_ENDPOINT_OVERRIDE
 from tests.local.vertex_fixture import IMAGE, PARENT, PROJECT, REGION, Project, running, until
 from tests.unit.google_key import service_account
 from tests.unit.plugin_process import UNKNOWN, Engine, Plugin, Refused, engine, plugin, struct
@@ -49,7 +50,7 @@ def environment(account: Project, tmp_path_factory: pytest.TempPathFactory) -> d
     key.write_text(json.dumps(service_account(f"{account.vertex.url}/token")))
     return {
         "GOOGLE_APPLICATION_CREDENTIALS": str(key),
-        "CLOUDSDK_API_ENDPOINT_OVERRIDES_AIPLATFORM": f"{account.vertex.url}/",
+        VERTEX_ENDPOINT_OVERRIDE: f"{account.vertex.url}/",
         "STORAGE_EMULATOR_HOST": account.storage.url,
         "NO_PROXY": "127.0.0.1,localhost",
     }

@@ -17,8 +17,8 @@ import pytest
 
 from cohost import tokens
 from cohost.client import Predictor, smoke
-from cohost.client.vertex import OVERRIDE
 from cohost.release import CURRENT_KEY, Release
+from cohost.tokens import VERTEX_ENDPOINT_OVERRIDE
 from tests.local.vertex_fixture import BUCKET, MODELS, PROJECT, REGION, Project, running, until
 from tests.unit.google_key import service_account
 from tests.unit.plugin_process import Engine, Plugin, Refused, engine, plugin
@@ -46,7 +46,7 @@ def environment(account: Project, tmp_path_factory: pytest.TempPathFactory) -> d
     key.write_text(json.dumps(service_account(f"{account.vertex.url}/token")))
     return {
         "GOOGLE_APPLICATION_CREDENTIALS": str(key),
-        OVERRIDE: f"{account.vertex.url}/",
+        VERTEX_ENDPOINT_OVERRIDE: f"{account.vertex.url}/",
         "STORAGE_EMULATOR_HOST": account.storage.url,
         "NO_PROXY": "127.0.0.1,localhost",
     }

@@ -22,10 +22,11 @@ from cohost.client import (
     Throttled,
     UnknownModel,
 )
-from cohost.client.vertex import CONTENT_TYPE, DEPLOYED_MODEL, OVERRIDE, REDIRECT, VertexTransport
+from cohost.client.vertex import CONTENT_TYPE, DEPLOYED_MODEL, REDIRECT, VertexTransport
 from cohost.errors import InputError
 from cohost.release import ActiveRelease, ModelTarget
 from cohost.store import ObjectInfo
+from cohost.tokens import VERTEX_ENDPOINT_OVERRIDE
 from tests.unit import runtime_server
 from tests.unit.runtime_server import Answer, Request, Server
 from tests.unit.vertex_server import ENDPOINT, PATH, X, doubled, google_error, triton_error, vertex
@@ -235,7 +236,7 @@ def test_a_shared_endpoint_is_called_at_its_regions_address_and_a_dedicated_one_
         def __init__(self, url: str) -> None:
             asked.append(url)
 
-    monkeypatch.delenv(OVERRIDE, raising=False)
+    monkeypatch.delenv(VERTEX_ENDPOINT_OVERRIDE, raising=False)
     monkeypatch.setattr("cohost.client.vertex.Connections", Recorded)
     VertexTransport(ENDPOINT, dedicated_dns=dns)
     assert asked == [url]

@@ -17,10 +17,11 @@ import urllib3
 from google.auth.credentials import AnonymousCredentials
 
 from cohost.client import BadInput, UnknownModel, smoke
-from cohost.client.vertex import OVERRIDE, VertexTransport
+from cohost.client.vertex import VertexTransport
 from cohost.local.process import LOOPBACK, Child
 from cohost.local.triton import install
 from cohost.local.triton.server import sweep
+from cohost.tokens import VERTEX_ENDPOINT_OVERRIDE
 from tests.unit.vertex_server import ENDPOINT, PATH, X
 
 MODELS = Path(__file__).parents[2] / "model_artifacts"
@@ -68,7 +69,7 @@ def _started(folder: Path, triton: install.Installation) -> tuple[str, Child]:
 
 @pytest.fixture
 def real(triton: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[VertexTransport]:
-    monkeypatch.setenv(OVERRIDE, triton)
+    monkeypatch.setenv(VERTEX_ENDPOINT_OVERRIDE, triton)
     transport = VertexTransport(ENDPOINT, credentials=AnonymousCredentials())
     yield transport
     transport.close()

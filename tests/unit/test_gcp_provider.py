@@ -16,6 +16,7 @@ import pytest
 
 from cohost.local.bridge import states
 from cohost.provider.protocol import provider_pb2, provider_pb2_grpc
+from cohost.tokens import VERTEX_ENDPOINT_OVERRIDE
 from tests.local.provider_calls import Calls, Failed, Recorded
 from tests.unit.google_key import service_account
 from tests.unit.mocks_gcp import PROJECT, REGION
@@ -99,7 +100,7 @@ def provider(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Provider]:
         key.write_text(json.dumps(service_account(f"{vertex}/token")))
         environment |= {
             "STORAGE_EMULATOR_HOST": storage,
-            "CLOUDSDK_API_ENDPOINT_OVERRIDES_AIPLATFORM": f"{vertex}/",
+            VERTEX_ENDPOINT_OVERRIDE: f"{vertex}/",
             "COHOST_LOCAL_GCP_STATE": str(folder),
             "GOOGLE_APPLICATION_CREDENTIALS": str(key),
             "GOOGLE_CLOUD_PROJECT": PROJECT,

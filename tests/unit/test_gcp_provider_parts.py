@@ -18,6 +18,7 @@ from cohost.local.gcp_provider.ledger import Ledger
 from cohost.local.gcp_provider.properties import TOKENS
 from cohost.local.gcp_provider.registry import RESOURCES
 from cohost.local.gcp_provider.resource import Resource
+from cohost.tokens import VERTEX_ENDPOINT_OVERRIDE
 from tests.unit.mocks_gcp import REGION, run_main
 from tests.unit.test_gcp_provider import ACCOUNT, ANN, BUCKET, ENDPOINT, PROJECT_GRANT, ROLE, SERVICE, SETTINGS, SHARED
 
@@ -101,7 +102,7 @@ def test_changed_labels_change_the_providers_copies_too() -> None:
 
 LOCAL = {
     "STORAGE_EMULATOR_HOST": "http://127.0.0.1:1",
-    "CLOUDSDK_API_ENDPOINT_OVERRIDES_AIPLATFORM": "http://127.0.0.1:2/",
+    VERTEX_ENDPOINT_OVERRIDE: "http://127.0.0.1:2/",
     "COHOST_LOCAL_GCP_STATE": "state",
     "GOOGLE_CLOUD_PROJECT": "from-the-environment",
     "GOOGLE_CLOUD_REGION": REGION,
@@ -113,7 +114,7 @@ LOCAL = {
     [
         ({"STORAGE_EMULATOR_HOST": ""}, "STORAGE_EMULATOR_HOST is not set"),
         ({"STORAGE_EMULATOR_HOST": "https://storage.googleapis.com"}, "STORAGE_EMULATOR_HOST=https://storage"),
-        ({"CLOUDSDK_API_ENDPOINT_OVERRIDES_AIPLATFORM": ""}, "OVERRIDES_AIPLATFORM is not set"),
+        ({VERTEX_ENDPOINT_OVERRIDE: ""}, "OVERRIDES_AIPLATFORM is not set"),
         ({"COHOST_LOCAL_GCP_STATE": ""}, "COHOST_LOCAL_GCP_STATE is not set"),
         ({"GOOGLE_CLOUD_PROJECT": ""}, "gcp:project"),
         ({"GOOGLE_CLOUD_REGION": ""}, "gcp:region"),

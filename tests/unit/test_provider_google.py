@@ -15,13 +15,13 @@ from typing import Any
 
 import pytest
 
-from cohost.client.vertex import OVERRIDE
 from cohost.errors import DeploymentError
 from cohost.provider.context import Context, OperationCancelled
 from cohost.provider.google import Google, GoogleError, GoogleSettings, words
 from cohost.provider.google_errors import Failure
 from cohost.provider.patience import patiently
 from cohost.provider.vertex import operations
+from cohost.tokens import VERTEX_ENDPOINT_OVERRIDE
 from tests.unit.google_key import service_account
 from tests.unit.provider_context import Operation
 
@@ -74,7 +74,7 @@ def serving(made: Server) -> Iterator[Server]:
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     with serving(Server()) as made:
-        monkeypatch.setenv(OVERRIDE, f"{made.url}/")
+        monkeypatch.setenv(VERTEX_ENDPOINT_OVERRIDE, f"{made.url}/")
         yield made
 
 
@@ -113,7 +113,7 @@ def test_googles_messages_and_the_engines_live_in_one_process() -> None:
 
 
 def test_without_an_override_the_regions_own_host_is_called(monkeypatch: pytest.MonkeyPatch, google: Google) -> None:
-    monkeypatch.delenv(OVERRIDE, raising=False)
+    monkeypatch.delenv(VERTEX_ENDPOINT_OVERRIDE, raising=False)
     assert google.clients(REGION).base == f"https://{REGION}-aiplatform.googleapis.com"
     assert google.clients(REGION) is google.clients(REGION)
 
@@ -177,7 +177,7 @@ def test_the_gapic_clients_reach_the_same_place(server: Server, google: Google) 
 
 
 def test_where_nobody_listens_is_told(monkeypatch: pytest.MonkeyPatch, google: Google) -> None:
-    monkeypatch.setenv(OVERRIDE, "http://127.0.0.1:1")
+    monkeypatch.setenv(VERTEX_ENDPOINT_OVERRIDE, "http://127.0.0.1:1")
     with pytest.raises(GoogleError, match="Google cannot be reached") as caught:
         google.clients(REGION).post(f"{ENDPOINT}:deployModel")
     assert caught.value.status == ""

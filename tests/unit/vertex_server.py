@@ -13,7 +13,8 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from cohost.client.vertex import CONTENT_TYPE, DEPLOYED_MODEL, OVERRIDE
+from cohost.client.vertex import CONTENT_TYPE, DEPLOYED_MODEL
+from cohost.tokens import VERTEX_ENDPOINT_OVERRIDE
 from tests.unit import runtime_server
 from tests.unit.runtime_server import Answer, Request, Server, running
 
@@ -58,7 +59,7 @@ def triton_error(code: int, words: str) -> Answer:
 def vertex(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     """A server that this process takes for Vertex AI; every path is answered by its `answer`."""
     with running() as server:
-        monkeypatch.setenv(OVERRIDE, f"{server.url}/")
+        monkeypatch.setenv(VERTEX_ENDPOINT_OVERRIDE, f"{server.url}/")
         server.answer = doubled
         server.s3 = lambda request: server.answer(request)
         yield server

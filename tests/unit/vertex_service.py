@@ -14,9 +14,10 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from google.protobuf import json_format
 
-from cohost.client.vertex import DEPLOYED_MODEL, OVERRIDE, REDIRECT
+from cohost.client.vertex import DEPLOYED_MODEL, REDIRECT
 from cohost.provider.context import Context
 from cohost.provider.google import Google
+from cohost.tokens import VERTEX_ENDPOINT_OVERRIDE
 from tests.unit.provider_context import Operation
 
 PROJECT, REGION = "my-project", "europe-west4"
@@ -251,7 +252,7 @@ def running(monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         server.daemon_threads = True
         service.url = f"http://127.0.0.1:{server.server_port}"
-        monkeypatch.setenv(OVERRIDE, service.url)
+        monkeypatch.setenv(VERTEX_ENDPOINT_OVERRIDE, service.url)
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
         thread.start()
         try:

@@ -13,9 +13,9 @@ from cohost.local.bridge import loopback
 from cohost.local.gcp_provider.api import Api
 from cohost.local.gcp_provider.ledger import Ledger
 from cohost.local.gcp_provider.resource import Session
+from cohost.tokens import VERTEX_ENDPOINT_OVERRIDE
 
 _STORAGE: Final = "STORAGE_EMULATOR_HOST"
-_VERTEX: Final = "CLOUDSDK_API_ENDPOINT_OVERRIDES_AIPLATFORM"
 _STATE: Final = "COHOST_LOCAL_GCP_STATE"
 
 
@@ -31,7 +31,7 @@ def session(given: Mapping[str, Any], environment: Mapping[str, str], cancelled:
         CohostError: There is no project or region, or an endpoint that is not on this machine.
     """
     storage = loopback.require(_STORAGE, environment.get(_STORAGE))
-    vertex = loopback.require(_VERTEX, environment.get(_VERTEX))
+    vertex = loopback.require(VERTEX_ENDPOINT_OVERRIDE, environment.get(VERTEX_ENDPOINT_OVERRIDE))
     folder = environment.get(_STATE)
     if not folder:
         raise CohostError(f"{_STATE} is not set: {loopback.ONLY}")
