@@ -42,8 +42,8 @@ lint: install    ## ruff
 types: install   ## pyright
 	$(RUN)pyright
 
-unit: install    ## every test
-	$(RUN)pytest
+unit: install    ## every test, on two cores
+	$(RUN)pytest -n 2 --dist loadfile
 
 bench: install   ## the ratios of docs/benchmarks.md
 	@$(RUN)python -m bench
