@@ -128,8 +128,8 @@ def test_the_builder_may_fill_this_repository_and_write_logs_and_nothing_else(ma
     }
     assert logs.inputs == {"project": PROJECT, "role": "roles/logging.logWriter", "member": member}
     assert made.one(REPOSITORY).urn in made.after(writer)
-    granted = [resource for resource in made.custom if "role" in resource.inputs]
-    assert granted == [writer, logs]
+    granted = {resource.urn for resource in made.custom if "role" in resource.inputs}
+    assert granted == {writer.urn, logs.urn}
 
 
 @pytest.mark.parametrize("region", ["us-central1", "northamerica-northeast1"])
