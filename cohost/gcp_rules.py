@@ -20,6 +20,7 @@ REGIONAL: Final = frozenset({"encryption.kmsKey", "image", "machine.accelerator"
 _LABEL_KEY: Final = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 _LABEL_VALUE: Final = re.compile(r"[a-z0-9_-]{0,63}")
 _MAX_LABELS: Final = 60
+_IP_BY_TLS: Final = re.compile(r"https://[0-9.]+")
 _EVERYONE: Final = ("allUsers", "allAuthenticatedUsers")
 
 
@@ -69,11 +70,30 @@ def image(address: str, region: str) -> Iterator[str]:
 
 
 def endpoint(endpoint: Endpoint) -> Iterator[Fault]:
-    """What is wrong with how callers are to reach the models."""
-    if endpoint.kind == "psc" and not endpoint.allowed_projects:
+    """What is wrong with how callers are to reach the models.
+
+    Source: "Use dedicated private endpoints based on Private Service Connect for online inference" (Google's
+    documentation), "Get online inferences" and "Support for Transport Layer Security (TLS) certificates".
+    """
+    given = {"allowedProjects": endpoint.allowed_projects, "address": endpoint.address}
+    if endpoint.kind != "psc":
+        for key in (key for key, value in given.items() if value):
+            yield f"endpoint.{key}", f"is for kind psc, and kind is {endpoint.kind}; remove one of them"
+        return
+    if not endpoint.allowed_projects:
         yield "endpoint.allowedProjects", "is missing, and kind psc needs it: nobody could connect"
-    if endpoint.kind != "psc" and endpoint.allowed_projects:
-        yield "endpoint.allowedProjects", f"is for kind psc, and kind is {endpoint.kind}; remove one of them"
+    if not endpoint.address:
+        yield (
+            "endpoint.address",
+            "is missing, and kind psc needs it: http:// and the IP address that you have reserved for the forwarding "
+            "rule to the endpoint, or https:// and the name of a DNS record for it",
+        )
+    elif _IP_BY_TLS.fullmatch(endpoint.address):
+        yield (
+            "endpoint.address",
+            f"is {endpoint.address}, and the certificate there is for *.prediction.p.vertexai.goog: give the name of a "
+            "DNS record, or http://",
+        )
 
 
 def encryption(encryption: Encryption, region: str) -> Iterator[Fault]:

@@ -10,7 +10,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
-from cohost import vertex_fleet
+from cohost import vertex_endpoint, vertex_fleet
 from cohost.setting_types import FilePath, Settings, like
 
 # Source: Resource Manager reference, projects, projectId.
@@ -47,6 +47,12 @@ Member = Annotated[
 ]
 ReleaseDigest = Annotated[
     str, like(r"[0-9a-f]{64}", "a release; the stack's output `release` is one (64 hex digits, in quotes)")
+]
+PrivateAddress = Annotated[
+    str,
+    like(
+        vertex_endpoint.PRIVATE_ADDRESS, "http:// or https:// and a name or an IPv4 address; one is http://10.128.0.5"
+    ),
 ]
 Percent = Annotated[int, Field(ge=1, le=100)]
 
@@ -96,10 +102,11 @@ class Endpoint(Settings):
     """How callers reach the models.
 
     Attributes:
-        kind: "shared" = Google's shared address (1.5 MB and 60 s a call), "dedicated" = an address of its own (10 MB
-            and an hour), "psc" = private service connect (as dedicated).
+        kind: "shared" = Google's shared address (1.5 MB and 60 s a call), "dedicated" = an address of its own (10 MB),
+            "psc" = private service connect (as dedicated).
         name: Its number; None = derived from project and stack.
         allowed_projects: With "psc", the projects that may connect.
+        address: With "psc", where the network of whoever deploys and calls reaches it.
         access_logs: Whether every call is logged.
         container_logs: Whether Triton's own output is logged.
     """
@@ -107,6 +114,7 @@ class Endpoint(Settings):
     kind: Literal["shared", "dedicated", "psc"] = "shared"
     name: EndpointNumber | None = None
     allowed_projects: tuple[ProjectId, ...] = ()
+    address: PrivateAddress | None = None
     access_logs: bool = False
     container_logs: bool = True
 

@@ -8,6 +8,7 @@ once `repositories/<release>.json` exists.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from typing import Final, NamedTuple
@@ -29,14 +30,25 @@ def manifest_key(name: str, digest: str) -> str:
     return f"models/{name}/{digest}.json"
 
 
+REPOSITORIES: Final = "repositories/"
+"""The prefix of all model repositories, relative to the store's."""
+_RELEASE: Final = re.compile(rf"{REPOSITORIES}([0-9a-f]{{64}})(?:/|\.json$)")
+
+
 def repository_folder(release: str) -> str:
     """The prefix of a release's model repository, relative to the store's."""
-    return f"repositories/{release}/"
+    return f"{REPOSITORIES}{release}/"
 
 
 def repository_key(release: str) -> str:
     """The key of what says that a model repository is whole, relative to the store's prefix."""
-    return f"repositories/{release}.json"
+    return f"{REPOSITORIES}{release}.json"
+
+
+def release_of(key: str) -> str | None:
+    """The release whose model repository an object belongs to; None where it belongs to none."""
+    found = _RELEASE.match(key)
+    return found[1] if found else None
 
 
 def members(name: str, paths: Collection[str]) -> dict[str, str]:

@@ -26,7 +26,8 @@ STORE: Final = (
     "storage.objects.get",
     "storage.objects.list",
 )
-# On the bucket, below `releases/` alone: overwrites the active release, which asks for deletion.
+# On the bucket, below `releases/` and `repositories/` alone: overwrites the active release, which asks for deletion,
+# and deletes the model repositories of old ones, which are copies of artifacts.
 ACTIVATE: Final = ("storage.objects.delete",)
 # On the project, since models and deployments come and go.
 ENDPOINT: Final = (
@@ -54,13 +55,15 @@ ENDPOINT: Final = (
 )
 
 
-def below(bucket: str, prefix: str) -> str:
-    """Returns the condition that an object's name begins with a prefix.
+def below(bucket: str, *prefixes: str) -> str:
+    """Returns the condition that an object's name begins with one of some prefixes.
 
     Source: IAM documentation, "Resource attributes for IAM Conditions" (the form of an object's name).
 
     Args:
         bucket: The bucket's name.
-        prefix: What the names begin with.
+        prefixes: What the names begin with.
     """
-    return f'resource.name.startsWith("projects/_/buckets/{bucket}/objects/{prefix}")'
+    return " || ".join(
+        f'resource.name.startsWith("projects/_/buckets/{bucket}/objects/{prefix}")' for prefix in prefixes
+    )

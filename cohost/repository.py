@@ -1,18 +1,20 @@
-"""Lays out the model repository of a release: all its models as one Triton repository, copied within the store."""
+"""The model repository of a release: all its models as one Triton repository, copied within the store."""
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Final
 
 from cohost.errors import InputError, PreconditionFailed, Problem
 from cohost.gcs_layout import (
+    REPOSITORIES,
     Manifest,
     RepositoryNote,
     artifact_folder,
     manifest_key,
     members,
+    release_of,
     repository_folder,
     repository_key,
 )
@@ -98,6 +100,34 @@ def lay_out(
         _put(store, folder + path, data)
     _put(store, repository_key(release), note.to_json())
     return sum(copied)
+
+
+def sweep(store: GcsStore, keep: Collection[str], cancelled: Callable[[], bool] = lambda: False) -> list[str]:
+    """Deletes the model repositories of all releases but some.
+
+    Nothing that is deployed needs one: Vertex AI makes a copy of its own when a model's version is uploaded ("Custom
+    container requirements", AIP_STORAGE_URI). A later release of the same content lays it out again, by copies. What
+    says that a repository is whole goes first, so that one half gone counts as unfinished.
+
+    Args:
+        store: Holds the repositories; artifacts and releases in it are not touched.
+        keep: The releases whose repositories stay.
+        cancelled: Asked before each file; True ends the work with `Cancelled`.
+
+    Returns:
+        The releases whose repositories went.
+
+    Raises:
+        StoreError: The store refused.
+        Cancelled: `cancelled` said so.
+    """
+    keys = [found.key for found in store.list(REPOSITORIES)]
+    gone = sorted({release for key in keys if (release := release_of(key))} - set(keep))
+    notes = {repository_key(release) for release in gone}
+    files = [key for key in keys if release_of(key) in gone and key not in notes]
+    for those in (notes, files):
+        in_parallel(those, lambda key, _: store.delete(key), threads=_THREADS, cancelled=cancelled)
+    return gone
 
 
 def _manifest(store: GcsStore, name: str, digest: str) -> Manifest:

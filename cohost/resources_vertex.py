@@ -19,6 +19,7 @@ __all__ = ["DeployedModel", "EndpointDrain", "Model", "ModelSet", "VertexActiveR
 Text = pulumi.Input[str]
 Number = pulumi.Input[int]
 Texts = pulumi.Input[Mapping[str, Text]]
+Probe = pulumi.Input[Mapping[str, Any]]
 
 
 class Model(OwnResource):
@@ -45,9 +46,16 @@ class Model(OwnResource):
         aliases: pulumi.Input[Sequence[Text]],
         service_account: Text | None = None,
         kms_key: Text | None = None,
+        startup_probe: Probe | None = None,
+        health_probe: Probe | None = None,
+        liveness_probe: Probe | None = None,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         """Declares the model.
+
+        A probe is the JSON of Google's message (REST reference of `Probe`), which is that of Kubernetes:
+        `{"httpGet": {"path": "/health", "port": 8080}, "periodSeconds": 10, "failureThreshold": 60}`; the other actions
+        are exec, grpc and tcpSocket.
 
         Args:
             resource_name: The logical name.
@@ -68,6 +76,10 @@ class Model(OwnResource):
             aliases: Names of the version beside "default", which the newest version always has.
             service_account: Reads image and artifacts for the upload; Vertex AI's service agent without it.
             kms_key: Full name of a key in the region, fixed for the model's life.
+            startup_probe: Tells when the server has started; until then no other probe runs. Without it Vertex AI
+                restarts a container that has not opened its port within about 40 seconds.
+            health_probe: Tells whether calls may come; without it a GET of `health_route` does, every 10 seconds.
+            liveness_probe: Tells whether the container must be restarted; without it a TCP connection does.
             opts: Resource options; `custom_timeouts` bound the waiting (default 60 minutes).
         """
         props = {
@@ -88,6 +100,9 @@ class Model(OwnResource):
             "aliases": aliases,
             "serviceAccount": service_account,
             "kmsKey": kms_key,
+            "startupProbe": startup_probe,
+            "healthProbe": health_probe,
+            "livenessProbe": liveness_probe,
             "name": None,
             "versionId": None,
             "versionName": None,
@@ -284,6 +299,7 @@ class VertexActiveRelease(ActiveRelease):
         probe_percent: Number,
         gpu: pulumi.Input[bool],
         canary: pulumi.Input[Mapping[str, Any]] | None = None,
+        address: Text | None = None,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         """Declares the active release; it owns the endpoint's traffic split.
@@ -301,6 +317,7 @@ class VertexActiveRelease(ActiveRelease):
             probe_percent: Share of the traffic while it is verified.
             gpu: Whether a first release must be seen to use the GPU.
             canary: `{weight, stableDeployedModel, stableRelease}`: both keep their shares.
+            address: Where an endpoint by private service connect answers: "http://10.128.0.5".
             opts: Resource options; `custom_timeouts` bound the waiting (default 60 minutes).
         """
         props = {
@@ -314,6 +331,7 @@ class VertexActiveRelease(ActiveRelease):
             "release": release,
             "probePercent": probe_percent,
             "canary": canary,
+            "address": address,
             "gpu": gpu,
             "activated": None,
         }

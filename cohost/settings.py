@@ -9,12 +9,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from cohost import aws_rules, catalog, fleet, gcp_rules, tokens, validation, vertex_fleet
+from cohost import aws_rules, catalog, fleet, gcp_rules, tokens, validation, vertex_fit
 from cohost.aws_settings import AwsSettings
 from cohost.catalog import Catalog
 from cohost.digest_cache import DigestCache
 from cohost.errors import InputError, Problem
-from cohost.folder import shown
 from cohost.gcp_settings import GcpSettings
 from cohost.setting_reader import Platform, problem
 
@@ -84,10 +83,10 @@ def max_model_bytes(settings: Settings) -> int | None:
 
 
 def preflight(settings: Settings, models: Catalog, *, cache: DigestCache | None = None) -> list[Problem]:
-    """Returns everything wrong with a catalog on this fleet: the models, and their size on it."""
+    """Returns everything wrong with a catalog on this fleet: the models, their size on it, and what they are asked."""
     cache = cache or DigestCache()
     found = validation.validate(models, max_bytes=max_model_bytes(settings), cache=cache)
-    return found + (_memory(settings, models, cache) if isinstance(settings, GcpSettings) else [])
+    return found + (list(vertex_fit.misfits(settings, models, cache)) if isinstance(settings, GcpSettings) else [])
 
 
 def prepare(
@@ -126,18 +125,3 @@ def _read(config: Mapping[str, str], stack: str) -> tuple[Settings, list[Problem
     # The other keys are another platform's: nothing can be said of them.
     message = f'{platform!r} is not a platform; this release knows "aws" and "gcp"'
     return AwsSettings.model_validate(_AWS.stand_in), [problem(stack, None, "platform", message)]
-
-
-def _memory(settings: GcpSettings, models: Catalog, cache: DigestCache) -> list[Problem]:
-    """Whether all models together are more than a machine and its GPUs hold: Vertex AI loads all of them at once."""
-    machine = settings.machine
-    most = vertex_fleet.memory_bytes(machine.type, machine.accelerator, machine.accelerator_count)
-    folders = [model.path for model in models.models if model.path is not None]
-    size = sum(file.size for folder in folders for file in cache.scan(folder).artifact_files)
-    if most is None or size <= most:
-        return []
-    message = (
-        f"has models of {size:,} bytes together, and Vertex AI loads all of them at once: {machine.type} with "
-        f"{machine.accelerator_count} {machine.accelerator} has memory for {most:,}; take a larger machine"
-    )
-    return [Problem(shown(models.path), "models", message)]

@@ -22,6 +22,8 @@ _INTEGER_BITS: Final = {
     "INT32": 31,
     "INT64": 63,
 }
+# Before each text of a binary tensor.
+_LENGTH_BYTES: Final = 4
 _MAX_DOUBLE: Final = 1.7e308
 _MAX_LENGTH: Final = 1 << 32
 
@@ -52,6 +54,30 @@ def misfits(data: bytes, where: str, signature: Signature, optional: frozenset[s
     found += _tolerance(document.get("tolerance", 0))
     found += _truth(document, _names(expected))
     return [Problem(where, key, message) for key, message in found]
+
+
+def request_bytes(data: bytes) -> int:
+    """Returns how many bytes the tensors of a smoke test's request have when it is sent.
+
+    The JSON header that is sent with them, a hundred bytes a tensor, is not counted; neither is a tensor that is none.
+
+    Args:
+        data: The bytes of `smoke.json`.
+    """
+    try:
+        inputs = json.loads(data)["request"]["inputs"]
+        return sum(_tensor_bytes(tensor) for tensor in inputs if isinstance(tensor, dict))
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return 0
+
+
+def _tensor_bytes(tensor: dict[str, Any]) -> int:
+    """Source: triton-inference-server/server, docs/protocol/extension_binary_data.md."""
+    values, datatype = _flat(tensor.get("data")) or [], str(tensor.get("datatype"))
+    if datatype == "BYTES":
+        return sum(_LENGTH_BYTES + len(str(value).encode(errors="replace")) for value in values)
+    bits = "".join(filter(str.isdecimal, datatype))
+    return len(values) * (int(bits) // 8 if bits else 1)
 
 
 def _tensors(tensors: object, key: str, specs: Sequence[TensorSpec], max_batch_size: int) -> list[tuple[str, str]]:

@@ -120,7 +120,8 @@ def faults(machine_name: str, accelerator_name: str, count: int, region: str) ->
     if found and gpu:
         yield from _mismatch(found, gpu, count)
     if gpu and region not in regions(accelerator_name):
-        yield "accelerator", f"{region} is not known to have {accelerator_name}; {', '.join(regions(accelerator_name))}"
+        there = ", ".join(regions(accelerator_name))
+        yield "accelerator", f"{region} is not known to have {accelerator_name}; these regions are: {there}"
 
 
 def _mismatch(found: MachineType, gpu: Accelerator, count: int) -> Iterator[tuple[str, str]]:

@@ -81,6 +81,8 @@ def deploy(settings: GcpSettings, models: Catalog, digests: Mapping[str, str]) -
     pulumi.export("deployerRoles", deployer.roles)
     if settings.endpoint.kind == "dedicated":
         pulumi.export("dns", endpoint.dns)
+    if settings.endpoint.address:
+        pulumi.export("address", settings.endpoint.address)
 
 
 def _labels(models: Catalog) -> dict[str, dict[str, str]]:

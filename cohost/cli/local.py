@@ -17,6 +17,8 @@ _COUNTED: Final = ("quota", "capacity")
 _SIZED: Final = ("memory", "disk")
 # An instance type of SageMaker's, an accelerator of Vertex AI's.
 _AWS_TYPE, _GCP_TYPE = "ml.", "NVIDIA_"
+# Machines of Vertex AI's are not emulated beyond their GPUs.
+_OF_GPUS: Final = ("quota", "memory")
 
 
 def operate(arguments: argparse.Namespace) -> Answer:
@@ -137,13 +139,21 @@ def _limits(arguments: argparse.Namespace) -> dict[str, dict[str, int]]:
             name, _, value = text.partition("=")
             number = _number(value, sized=kind in _SIZED)
             if number is None or not name.startswith((_AWS_TYPE, _GCP_TYPE)):
-                example = "ml.g5.xlarge=512MiB" if kind in _SIZED else "ml.g5.xlarge=2 or NVIDIA_L4=2"
-                problems.append(Problem("", f"--{kind}", f"{text!r} is not TYPE=VALUE as in {example}"))
+                problems.append(Problem("", f"--{kind}", f"{text!r} is not TYPE=VALUE as in {_example(kind)}"))
+            elif name.startswith(_GCP_TYPE) and kind not in _OF_GPUS:
+                known = " and ".join(f"--{each}" for each in _OF_GPUS)
+                message = f"{text!r} cannot be set: of a GPU the local GCP knows {known} alone"
+                problems.append(Problem("", f"--{kind}", message))
             else:
                 limits.setdefault(kind, {})[name] = number
     if problems:
         raise InputError(problems)
     return limits
+
+
+def _example(kind: str) -> str:
+    value = "512MiB" if kind in _SIZED else "2"
+    return " or ".join(f"{name}={value}" for name in ("ml.g5.xlarge", *(["NVIDIA_L4"] if kind in _OF_GPUS else [])))
 
 
 def _number(text: str, *, sized: bool) -> int | None:

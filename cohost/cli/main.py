@@ -166,18 +166,18 @@ def _emulator_commands(commands: Any) -> None:
     _command(commands, "env", "local:env", "variables that point the cloud's own clients at the emulators", stack=True)
     _command(commands, "status", "local:status", "the emulators' processes and the local stacks")
     _command(commands, "stop", "local:stop", "end every process of the emulators; their resources stay")
-    limit = _command(commands, "limit", "local:limit", "show or set the limits of the emulated account")
+    limit = _command(commands, "limit", "local:limit", "show or set the limits of the emulated account or project")
     limit.add_argument("--clear", action="store_true", help="forget every limit")
     for kind, value, meaning in (
-        ("quota", "N", "instances allowed by Service Quotas"),
-        ("capacity", "N", "instances AWS has left"),
-        ("memory", "SIZE", "memory for models, as 512MiB or 2GB"),
-        ("disk", "SIZE", "disk for artifacts"),
+        ("quota", "N", "what may serve: AWS instances by type, Google's GPUs by kind (ml.g5.xlarge=2, NVIDIA_L4=2)"),
+        ("capacity", "N", "AWS alone: instances of a type that the region has left"),
+        ("memory", "SIZE", "GPU memory for models, as 512MiB or 2GB: of an AWS instance type, of one GPU of Google's"),
+        ("disk", "SIZE", "AWS alone: disk for artifacts of an instance type"),
     ):
         limit.add_argument(
             f"--{kind}",
             action="append",
             default=[],
             metavar=f"TYPE={value}",
-            help=f"{meaning}, per instance type",
+            help=meaning,
         )

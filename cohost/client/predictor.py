@@ -21,7 +21,9 @@ from cohost.stores import open_store
 
 _TRANSPORTS: Final[Mapping[str, Callable[[Mapping[str, Any]], Transport]]] = {
     "aws": lambda outputs: SageMakerTransport(outputs["endpoint"], outputs["region"]),
-    "gcp": lambda outputs: VertexTransport(outputs["endpoint"], dedicated_dns=outputs.get("dns")),
+    "gcp": lambda outputs: VertexTransport(
+        outputs["endpoint"], dedicated_dns=outputs.get("dns"), private_address=outputs.get("address")
+    ),
 }
 
 
@@ -44,7 +46,7 @@ class Predictor:
 
         Args:
             outputs: The stack's outputs: `platform`, `region`, `endpoint` and `store` are read, and `dns` of a
-                dedicated Vertex AI endpoint.
+                dedicated Vertex AI endpoint, `address` of one by private service connect.
             interval: Seconds between two looks at the active release.
 
         Raises:

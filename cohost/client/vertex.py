@@ -33,6 +33,7 @@ from cohost.client.transport import DEFAULT_TIMEOUT, Connections, Reply, with_re
 from cohost.client.triton import error_text
 from cohost.errors import InputError, Problem
 from cohost.tokens import VERTEX_ENDPOINT_OVERRIDE
+from cohost.vertex_endpoint import DEDICATED_BYTES, SHARED_BYTES
 
 CONTENT_TYPE: Final = "application/vnd.vertex-ai-triton.binary+json;json-header-size="
 REDIRECT: Final = "X-Vertex-Ai-Triton-Redirect"
@@ -42,9 +43,6 @@ DEPLOYED_MODEL: Final = "X-Vertex-AI-Deployed-Model-Id"
 
 _ENDPOINT: Final = re.compile(r"projects/[^/]+/locations/(?P<region>[a-z0-9-]+)/endpoints/[^/:]+")
 _HEADER_SIZE: Final = re.compile(r"json-header-size=(\d+)")
-# The documentation says 1.5 MB and 10 MB; the service's own refusal says "exceeds the limit: 1572864 bytes".
-_SHARED_LIMIT: Final = 3 * 2**19
-_DEDICATED_LIMIT: Final = 10 * 2**20
 _PREDICT: Final = "the caller needs aiplatform.endpoints.predict (in roles/aiplatform.user)"
 
 
@@ -62,15 +60,29 @@ class VertexReply:
 
 
 class VertexTransport:
-    """Calls one endpoint; a model's target is its name. Which deployed model answers is the traffic split's choice."""
+    """Calls one endpoint; a model's target is its name. Which deployed model answers is the traffic split's choice.
 
-    def __init__(self, endpoint: str, *, dedicated_dns: str | None = None, credentials: Any = None) -> None:
+    Attributes:
+        url: Scheme and host of where it answers.
+    """
+
+    def __init__(
+        self,
+        endpoint: str,
+        *,
+        dedicated_dns: str | None = None,
+        private_address: str | None = None,
+        credentials: Any = None,
+    ) -> None:
         """Prepares connections; calls nothing and looks for no credentials yet.
 
         Args:
             endpoint: Full resource name, "projects/P/locations/L/endpoints/E".
             dedicated_dns: The endpoint's own DNS name, of a dedicated endpoint, which answers at no other; None = a
-                shared endpoint. gcloud's CLOUDSDK_API_ENDPOINT_OVERRIDES_AIPLATFORM goes before both.
+                shared endpoint.
+            private_address: Where an endpoint by private service connect answers, "http://10.128.0.5" or "https://"
+                and the name of a DNS record; its certificate, which no public authority signed, must be among those
+                that this machine trusts. gcloud's CLOUDSDK_API_ENDPOINT_OVERRIDES_AIPLATFORM goes before all.
             credentials: google-auth's credentials; None = Application Default Credentials of the environment.
 
         Raises:
@@ -78,11 +90,11 @@ class VertexTransport:
         """
         region = endpoint_region(endpoint)
         host = dedicated_dns or f"{region}-aiplatform.googleapis.com"
-        url = os.environ.get(VERTEX_ENDPOINT_OVERRIDE, "").rstrip("/") or f"https://{host}"
+        self.url = os.environ.get(VERTEX_ENDPOINT_OVERRIDE, "").rstrip("/") or private_address or f"https://{host}"
         self._endpoint = endpoint
-        self._limit = _DEDICATED_LIMIT if dedicated_dns else _SHARED_LIMIT
+        self._limit = DEDICATED_BYTES if dedicated_dns or private_address else SHARED_BYTES
         self._authorization = GoogleAuthorization(credentials)
-        self._connections = Connections(url)
+        self._connections = Connections(self.url)
         self._path = f"/v1/{quote(endpoint, safe='/:')}:rawPredict"
 
     def target(self, model: str, version: str) -> str:
@@ -157,7 +169,7 @@ def endpoint_region(endpoint: str) -> str:
 
 def _too_large(size: int, limit: int) -> str:
     words = f"the request has {size:,} bytes, and Vertex AI takes {limit:,} at this kind of endpoint"
-    larger = f", or deploy a dedicated endpoint, which takes {_DEDICATED_LIMIT:,}" if limit < _DEDICATED_LIMIT else ""
+    larger = f", or deploy a dedicated endpoint, which takes {DEDICATED_BYTES:,}" if limit < DEDICATED_BYTES else ""
     return f"{words}: send fewer rows a call{larger}"
 
 

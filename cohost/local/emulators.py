@@ -176,7 +176,7 @@ def served_models(root: Path, cloud: Cloud, endpoint: str) -> list[dict[str, Any
 
 
 def limits(root: Path, cloud: Cloud) -> dict[str, dict[str, int]]:
-    """Returns the limits set for the emulated account (quota, capacity, memory, disk); empty when none is."""
+    """Returns the limits set for the emulated account or project, by kind and type; empty when none is."""
     file = state_folder(root, cloud) / "limits.json"
     return json.loads(file.read_text()) if file.exists() else {}
 

@@ -16,7 +16,7 @@ _STACK: Final = "pulumi:pulumi:Stack"
 _UNKNOWN: Final = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
 _SECRET: Final = "4dabf18193072939515e22adb298388d"
 _PROVIDER: Final = "pulumi:providers:"
-_CHANGES: Final = ("create", "update", "replace", "delete")
+_CHANGES: Final = ("create", "update", "replace", "delete", "import")
 # How the engine's steps read to a user; what is missing is bookkeeping.
 _STEPS: Final = {
     "create": "create",
@@ -63,8 +63,8 @@ class Recorder:
             self._over = True
 
     def summary(self) -> dict[str, int]:
-        """Returns how many resources were created, updated, replaced, deleted and left as they are."""
-        return {name: self._counts[name] for name in (*_CHANGES, "same")}
+        """Returns how many resources there were by outcome; imports only where there were any."""
+        return {name: self._counts[name] for name in (*_CHANGES, "same") if name != "import" or self._counts[name]}
 
     def changes(self) -> tuple[Change, ...]:
         """Returns what changed, in order."""

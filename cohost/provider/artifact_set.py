@@ -83,9 +83,15 @@ class ArtifactSet:
         return _outputs(inputs)
 
     def update(self, context: Context, outputs: Values, inputs: Values) -> Values:
-        """Uploads changed models only. After a failure the old outputs are still true."""
-        _publish(context, context.store(inputs["store"], inputs["region"]), inputs, _changed(outputs, inputs))
-        return _outputs(inputs)
+        """Uploads changed models only. After a failure the old outputs are still true.
+
+        Then the model repositories of releases before the one of the outputs go, but for that of the active release.
+        """
+        store, new = context.store(inputs["store"], inputs["region"]), _outputs(inputs)
+        _publish(context, store, inputs, _changed(outputs, inputs))
+        if layout_of(store.url) is FOLDERS:
+            _sweep(context, store, {new["release"], outputs["release"]})
+        return new
 
     def read(self, context: Context, id: str, outputs: Values | None) -> State | None:
         """Which artifacts are really there: one that is missing is missing in `models`, so `up` brings it.
@@ -177,6 +183,21 @@ def _lay_out(context: Context, store: ObjectStore, models: Mapping[str, str]) ->
         context.status(f"laying out the model repository: {done}/{total} files copied", last=done == total)
 
     lay_out(cast("GcsStore", store), Release(models).digest, models, progress, context.stopped)
+
+
+def _sweep(context: Context, store: ObjectStore, keep: set[str]) -> None:
+    """What fails here is told, and keeps no release from being deployed."""
+    from cohost.repository import sweep
+
+    try:
+        current = read_current(store)
+        active = {current.release.release} if current else set[str]()
+        gone = sweep(cast("GcsStore", store), keep | active, context.stopped)
+    except CohostError as error:
+        context.warning(f"model repositories of old releases stay in {store.url}/repositories/: {error}")
+        return
+    if gone:
+        context.info(f"deleted the model repositories of {len(gone)} old releases")
 
 
 def _present(store: ObjectStore, models: Mapping[str, str]) -> dict[str, str]:

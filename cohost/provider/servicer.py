@@ -21,6 +21,7 @@ from cohost.provider.aws import Aws, AwsSettings
 from cohost.provider.context import DEFAULT_TIMEOUT_S, Context
 from cohost.provider.engine_log import EngineLog
 from cohost.provider.google import Google, GoogleSettings
+from cohost.provider.kept import Kept
 from cohost.provider.protocol import plugin_pb2, provider_pb2, provider_pb2_grpc, status_pb2
 from cohost.provider.resource import Change, PartialFailure, Resource
 from cohost.provider.values import UNKNOWN, decode, encode
@@ -73,6 +74,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
         self._on_engine = on_engine
         self._log = EngineLog()
         self._aws, self._gcp = Aws(), Google()
+        self._kept = Kept()
         self._cancelled = threading.Event()
         self._attached = False
 
@@ -125,10 +127,11 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
 
     @_reporting
     def Configure(self, request: Any, context: grpc.ServicerContext) -> Any:
-        """Takes the settings."""
+        """Takes the settings; a run begins."""
         given = {name: value for name, value in decode(request.args).values.items() if value is not UNKNOWN}
         self._aws = Aws(AwsSettings(profile=given.get("profile"), role_arn=given.get("roleArn")))
         self._gcp = Google(GoogleSettings(impersonate=given.get("impersonate")))
+        self._kept = Kept()
         return provider_pb2.ConfigureResponse(acceptSecrets=True, supportsPreview=True)
 
     @_reporting
@@ -148,6 +151,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
         """Checks inputs; nothing is filled in."""
         olds = decode(request.olds).values or None
         resource, operation = self._begin(request, context, preview=True)
+        self._kept.ask(request.urn)
         news = decode(request.news).values
         try:
             found = list(resource.check(operation, olds, news))
@@ -162,6 +166,8 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
         changes = resource.diff(operation, decode(request.olds).values, decode(request.news).values)
         ignored = set(request.ignoreChanges)
         changes = {path: change for path, change in changes.items() if not ignored & {path, _top(path)}}
+        if Change.REPLACE not in changes.values():
+            self._kept.stay(_token(request), request.urn, request.id)
         return provider_pb2.DiffResponse(
             changes=_changes(bool(changes)),
             diffs=sorted({_top(path) for path in changes}),
@@ -185,6 +191,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
             outputs = resource.create(operation, inputs.values)
         except PartialFailure as failure:
             _abort_partial(context, failure, id, inputs.secrets)
+        self._kept.make(_token(request), id)
         return provider_pb2.CreateResponse(id=id, properties=encode(outputs, inputs.secrets))
 
     @_reporting
@@ -217,13 +224,16 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
 
     @_reporting
     def Delete(self, request: Any, context: grpc.ServicerContext) -> empty_pb2.Empty:
-        """Deletes a resource."""
+        """Deletes a resource, unless the program asks for it by another record of the state."""
         resource, operation = self._begin(request, context, preview=False)
+        if self._kept.holds(_token(request), request.id):
+            operation.info(f"{request.id} stays: the program asks for it again, and only its old record goes")
+            return empty_pb2.Empty()
         resource.delete(operation, decode(request.properties).values)
         return empty_pb2.Empty()
 
     def _begin(self, request: Any, context: grpc.ServicerContext, *, preview: bool) -> tuple[Resource, Context]:
-        token = request.type or request.urn.split("::")[2].rpartition("$")[2]
+        token = _token(request)
         resource = self._resources.get(token)
         if resource is None:
             raise CohostError(f"the plugin cohost has no resource {token}")
@@ -238,6 +248,10 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
             preview=preview,
             gcp=self._gcp,
         )
+
+
+def _token(request: Any) -> str:
+    return request.type or request.urn.split("::")[2].rpartition("$")[2]
 
 
 def _checked(inputs: Any, found: list[Problem]) -> Any:

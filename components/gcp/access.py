@@ -11,6 +11,7 @@ import pulumi_gcp as gcp
 
 from cohost import gcp_rules, permissions_gcp, tokens
 from cohost.gcp_settings import Access
+from cohost.gcs_layout import REPOSITORIES
 from components.gcp.apis import Apis
 from components.gcp.artifact_store import ArtifactStore
 from components.gcp.shared_endpoint import SharedEndpoint
@@ -19,6 +20,23 @@ from components.names import Fault, refuse
 
 # IAM reference, projects.roles.create, roleId.
 _ID_CHARACTERS: Final = 64
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A part of a store: its name and what it is in words, and what the keys in it begin with."""
+
+    title: str
+    description: str
+    prefixes: tuple[str, ...]
+
+
+_ACTIVE: Final = _Part("releases", "Only what says which release is active", ("releases/",))
+_ACTIVE_AND_COPIES: Final = _Part(
+    "releases-and-repositories",
+    "Only what says which release is active, and copies of artifacts",
+    ("releases/", REPOSITORIES),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +92,7 @@ class CallerRole(pulumi.ComponentResource):
                 member=member,
                 opts=pulumi.ResourceOptions(parent=self),
             )
-            _on_releases(self, f"{reader}-{member}", args.store, read, member)
+            _on_a_part(self, f"{reader}-{member}", args.store, _ACTIVE, read, member)
         self.roles = pulumi.Output.all(call.name, read.name).apply(list)
         self.register_outputs({"roles": self.roles})
 
@@ -104,7 +122,7 @@ class DeployerRole(pulumi.ComponentResource):
     """What somebody needs who keeps the stack up to date (`cohost.permissions_gcp` says what that is).
 
     Attributes:
-        roles: The roles' names: to grant on the project, on the bucket, and on its `releases/`.
+        roles: The roles' names: to grant on the project, on the bucket, and on its `releases/` and `repositories/`.
     """
 
     roles: pulumi.Output[list[str]]
@@ -133,7 +151,7 @@ class DeployerRole(pulumi.ComponentResource):
             gcp.storage.BucketIAMMember(
                 f"{name}-store-{member}", bucket=args.store.bucket, role=store.name, member=member, opts=child
             )
-            _on_releases(self, f"{name}-activate-{member}", args.store, activate, member)
+            _on_a_part(self, f"{name}-activate-{member}", args.store, _ACTIVE_AND_COPIES, activate, member)
         self.roles = pulumi.Output.all(endpoint.name, store.name, activate.name).apply(list)
         self.register_outputs({"roles": self.roles})
 
@@ -157,19 +175,24 @@ def _role(
     )
 
 
-def _on_releases(
-    parent: pulumi.Resource, name: str, store: ArtifactStore, role: gcp.projects.IAMCustomRole, member: str
+def _on_a_part(
+    parent: pulumi.Resource,
+    name: str,
+    store: ArtifactStore,
+    part: _Part,
+    role: gcp.projects.IAMCustomRole,
+    member: str,
 ) -> None:
-    """Grants a role on the releases in a store, and on nothing else in it."""
+    """Grants a role on a part of a store, and on nothing else in it."""
     gcp.storage.BucketIAMMember(
         name,
         bucket=store.bucket,
         role=role.name,
         member=member,
         condition={
-            "title": "releases",
-            "description": "Only what says which release is active",
-            "expression": store.bucket.apply(lambda bucket: permissions_gcp.below(bucket, "releases/")),
+            "title": part.title,
+            "description": part.description,
+            "expression": store.bucket.apply(lambda bucket: permissions_gcp.below(bucket, *part.prefixes)),
         },
         opts=pulumi.ResourceOptions(parent=parent),
     )

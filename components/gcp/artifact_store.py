@@ -11,6 +11,7 @@ import pulumi_gcp as gcp
 
 from cohost import gcp_rules, tokens
 from cohost.gcp_settings import Encryption
+from cohost.gcs_layout import REPOSITORIES
 from cohost.resources import ArtifactSet
 from components.gcp.apis import Apis
 from components.gcp.stack import Stack
@@ -18,6 +19,8 @@ from components.names import Fault, refuse
 
 # How long what was deleted or overwritten (`releases/current.json`) can be brought back.
 _KEEP_OLD_DAYS: Final = 90
+# Model repositories of old releases, which the artifact set deletes: copies of artifacts that are still there.
+_KEEP_COPIES_DAYS: Final = 1
 _ABORT_UPLOAD_DAYS: Final = 7
 # Google's own default.
 _SOFT_DELETE_SECONDS: Final = 7 * 24 * 3600
@@ -140,6 +143,14 @@ def _lifecycle() -> list[gcp.storage.BucketLifecycleRuleArgsDict]:
             "condition": {
                 "days_since_noncurrent_time": _KEEP_OLD_DAYS,
                 "matches_prefixes": ["releases/"],
+                "with_state": "ARCHIVED",
+            },
+        },
+        {
+            "action": {"type": "Delete"},
+            "condition": {
+                "days_since_noncurrent_time": _KEEP_COPIES_DAYS,
+                "matches_prefixes": [REPOSITORIES],
                 "with_state": "ARCHIVED",
             },
         },

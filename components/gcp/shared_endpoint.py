@@ -28,6 +28,16 @@ _PORT: Final = 8080
 _SHARED_MEMORY_MB: Final = 1024
 # The image is several GB, and a repository may be too; Google's limit is two hours.
 _START_SECONDS: Final = 3600
+# Triton opens its port once all models are loaded (main.cc), and Vertex AI restarts a container whose port is still
+# closed after four attempts, 10 seconds apart (custom container requirements, "Liveness checks"): a large catalog would
+# never come up. No other probe runs before this one has succeeded. The two others are Vertex AI's own.
+_PROBE_SECONDS: Final = 10
+_STARTUP_PROBE: Final = {
+    "httpGet": {"path": _HEALTH_ROUTE, "port": _PORT},
+    "periodSeconds": _PROBE_SECONDS,
+    "timeoutSeconds": _PROBE_SECONDS,
+    "failureThreshold": _START_SECONDS // _PROBE_SECONDS,
+}
 _DEPLOYMENT: Final = "2h"
 # What tells releases apart in logical names and labels.
 _SHORT: Final = 12
@@ -162,6 +172,7 @@ class SharedEndpoint(pulumi.ComponentResource):
             probe_percent=verify.probe_percent,
             gpu=verify.gpu,
             canary=canary,
+            address=args.endpoint.address,
             opts=pulumi.ResourceOptions(
                 parent=self,
                 depends_on=[args.artifacts],
@@ -203,6 +214,7 @@ class SharedEndpoint(pulumi.ComponentResource):
             ports=[_PORT],
             shared_memory_mb=_SHARED_MEMORY_MB,
             deployment_timeout_s=_START_SECONDS,
+            startup_probe=_STARTUP_PROBE,
             artifact_uri=pulumi.Output.concat(args.store.url, "/repositories/", args.artifacts.release),
             labels={**stack.labels, "release": args.release[:_LABEL]},
             aliases=[_alias(args.release)],
@@ -226,9 +238,10 @@ class SharedEndpoint(pulumi.ComponentResource):
             "enable_private_service_connect": True,
             "project_allowlists": list(wanted.allowed_projects),
         }
-        # With one of these changed it is another endpoint. Key and private service connect cannot change
+        # With one of these changed it is another endpoint. Key, private service connect and its projects cannot change
         # (magic-modules, vertexai/Endpoint.yaml, immutable), and nothing says that an address can.
-        immutable = [text for text in (key, wanted.kind if wanted.kind != "shared" else None) if text]
+        kind = wanted.kind if wanted.kind != "shared" else None
+        immutable = [text for text in (key, kind, *sorted(wanted.allowed_projects)) if text]
         return gcp.vertex.AiEndpoint(
             self._name,
             name=wanted.name or stack.endpoint_number(*immutable),
@@ -262,7 +275,8 @@ class SharedEndpoint(pulumi.ComponentResource):
         args, machine, surge = self._args, self._args.machine, self._args.update == "surge"
         common = pulumi.ResourceOptions(
             parent=self,
-            delete_before_replace=not surge,
+            # Not even for `update: replace`: the plugin undeploys the old one itself, and brings it back on a failure.
+            delete_before_replace=False,
             custom_timeouts=pulumi.CustomTimeouts(create=_DEPLOYMENT, update=_DEPLOYMENT, delete=_DEPLOYMENT),
         )
         return DeployedModel(

@@ -72,3 +72,12 @@ def test_a_command_that_fails_without_an_event_is_told_in_its_own_words() -> Non
     recorder = Recorder(Operation.UP, lambda event: None)
     assert recorder.error(255, ["error: no stack named 'x' found"]) == "no stack named 'x' found"
     assert recorder.error(137, []) == "pulumi ended with exit code 137"
+
+
+def test_an_import_is_a_change_and_is_counted_where_there_is_one() -> None:
+    recorder = Recorder(Operation.UP, lambda _: None)
+    metadata = {"op": "import", "urn": f"{URN}adopted", "type": THING, "detailedDiff": None}
+    recorder.take({"resOutputsEvent": {"metadata": metadata}})
+    recorder.take({"summaryEvent": {"resourceChanges": {"import": 1}}})
+    assert recorder.changes() == (Change(f"{URN}adopted", THING, "import", ()),)
+    assert recorder.summary() == {"create": 0, "update": 0, "replace": 0, "delete": 0, "import": 1, "same": 0}

@@ -43,6 +43,11 @@ class GoogleCloud:
         (found,) = self.endpoints.list_endpoints(parent=PARENT)
         return found
 
+    def served_versions(self) -> dict[str, bool]:
+        """Each version of the model that is deployed on the endpoint: whether it is itself deployed."""
+        model = self.endpoint().deployed_models[0].model.partition("@")[0]
+        return {each.version_id: bool(each.deployed_models) for each in self.models.list_model_versions(name=model)}
+
     def keys(self, prefix: str = "") -> dict[str, int]:
         """Generation by key."""
         (bucket,) = self._storage().list_buckets()
@@ -59,6 +64,7 @@ class GoogleCloud:
             "endpoint": [each.name for each in self.endpoints.list_endpoints(parent=PARENT)],
             "model": [each.name for each in self.models.list_models(parent=PARENT)],
             "bucket": [each.name for each in self._storage().list_buckets()],
+            "machines": [each["id"] for each in self.deployments() if each["ended"] is None],
         }
         return {kind: names for kind, names in found.items() if names}
 

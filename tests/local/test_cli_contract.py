@@ -65,6 +65,7 @@ def test_every_command_prints_one_document_that_keeps_its_schema(small_project: 
         (("local", "up", "elsewhere"), "the local clouds are"),
         (("local", "up", "aws", "--parallel", "0"), "--parallel"),
         (("local", "limit", "--memory", "much"), "TYPE=VALUE"),
+        (("local", "limit", "--disk", "NVIDIA_L4=1GB"), "the local GCP knows --quota and --memory alone"),
         (("validate", "--catalog", "absent.yaml"), "absent.yaml"),
         (("add", "absent.onnx", "--name", "x"), "absent.onnx"),
     ],

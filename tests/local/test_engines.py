@@ -16,6 +16,7 @@ from tests.local.engine_calls import LIVES, Step, brief, by_resource, life_cycle
 from tests.local.project import Project, interrupt, until
 
 NEEDS_PULUMI = pytest.mark.skipif(not shutil.which("pulumi"), reason="there is no `pulumi` command in PATH")
+ENGINES = ["embedded", pytest.param("pulumi", marks=NEEDS_PULUMI)]
 AGAIN = "if the stack changed, record again where there is a `pulumi` command: python -m tests.local.engine_calls STACK"
 
 

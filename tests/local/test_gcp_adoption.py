@@ -11,6 +11,7 @@ from google.cloud import storage
 
 from tests.local.google_cloud import PARENT, PROJECT, REGION, GoogleCloud
 from tests.local.project import Project
+from tests.local.test_engines import ENGINES
 from tests.local.test_gcp_faults import MACHINE, changes, deploy
 from tests.local.test_gcp_life_cycle import deployed, use
 
@@ -69,15 +70,16 @@ class Made:
     deployed: str
 
 
+@pytest.mark.parametrize("engine", ENGINES)
 def test_a_model_and_its_deployment_made_by_googles_own_clients_are_adopted_and_show_no_change(
-    small_project: Project, monkeypatch: pytest.MonkeyPatch
+    small_project: Project, monkeypatch: pytest.MonkeyPatch, engine: str
 ) -> None:
     cloud = use(small_project, monkeypatch)
     made = by_hand(small_project, cloud)
     program = PROGRAM.replace("ENDPOINT", made.endpoint).replace("NUMBER", made.deployed)
     (small_project.root / "__main__.py").write_text(program)
-    assert operations(small_project, "preview") == {"Model": "import", "DeployedModel": "import"}
-    assert operations(small_project, "up") == {"Model": "import", "DeployedModel": "import"}
+    assert operations(small_project, "preview", engine) == {"Model": "import", "DeployedModel": "import"}
+    assert operations(small_project, "up", engine) == {"Model": "import", "DeployedModel": "import"}
     assert changes(small_project, "preview") == {}
     assert changes(small_project, "refresh") == {}
     assert changes(small_project, "up") == {}
@@ -118,7 +120,7 @@ def by_hand(project: Project, cloud: GoogleCloud) -> Made:
     return made
 
 
-def operations(project: Project, operation: str) -> dict[str, str]:
+def operations(project: Project, operation: str, engine: str) -> dict[str, str]:
     """What an operation does to each of the stack's own resources, by type."""
-    told = project.operate(operation, stack="gcp")["changes"]
+    told = project.operate(operation, "--engine", engine, stack="gcp")["changes"]
     return {each["type"].rpartition(":")[2]: each["op"] for each in told if each["type"].startswith("cohost:")}

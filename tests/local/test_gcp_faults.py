@@ -54,6 +54,7 @@ def test_what_google_refuses_of_a_first_up_is_said_with_the_remedy_and_the_next_
     refused = fault(small_project)
     assert 'ask for more of the quota "custom_model_serving_nvidia_l4_gpus" at https://' in refused
     assert cloud.deployments() == []
+    assert changes(small_project, "refresh") == {}, "what the state says is true"
 
     cloud.limit()
     outputs = small_project.operate("up", stack="gcp")["outputs"]
@@ -118,6 +119,14 @@ def test_what_was_changed_by_hand_shows_in_a_refresh_and_the_next_up_puts_it_rig
     assert changes(small_project, "up").keys() == {"ActiveRelease", "ModelSet"}
     assert dict(cloud.endpoint().traffic_split) == {ours: 100}
     assert digits in [each.name for each in cloud.models.list_models(parent=PARENT)]
+
+    shares = {"endpoint": {"name": before.name, "traffic_split": {stray: 100}}}
+    cloud.endpoints.update_endpoint(request={**shares, "update_mask": {"paths": ["traffic_split"]}})
+    cloud.endpoints.undeploy_model(endpoint=before.name, deployed_model_id=ours)
+    until(lambda: ours not in deployed(cloud.endpoint()))
+    assert changes(small_project, "refresh").keys() == {"ActiveRelease", "DeployedModel"}
+    assert changes(small_project, "up").keys() == {"ActiveRelease", "DeployedModel"}
+    assert dict(cloud.endpoint().traffic_split) == {ours: 100}
 
     remove_everything(cloud)
     change_model(small_project, "iris")

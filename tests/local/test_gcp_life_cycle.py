@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import signal
+import threading
 from collections import Counter
-from pathlib import Path
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -20,6 +21,8 @@ from tests.local.test_faults import break_model
 from tests.local.test_life_cycle import calling, every_model_answers_its_smoke_test, wait_for_version
 
 CALLS = 1000
+# Percentage of the calls that a new release gets while it is verified (`verify.probePercent`).
+PROBE = 5
 
 
 def test_a_stack_comes_up_stays_changes_by_one_model_and_goes(
@@ -63,40 +66,28 @@ def test_a_canary_gets_its_share_and_is_promoted_without_an_error_to_callers(
     (stable,) = deployed(cloud.endpoint())
     change_model(small_project, "iris")
     small_project.configure({"shared-endpoint:canary": {"weight": 10, "stable": first["release"]}}, stack="gcp")
+    assert model_paths(small_project.operate("preview", stack="gcp")) == {'models["iris"]'}
     with calling(first, small_project, "digits") as calls:
         small_project.operate("up", stack="gcp")
+        while_it_came_up = calls.count
         (canary,) = deployed(cloud.endpoint()) - {stable}
         assert dict(cloud.endpoint().traffic_split) == {stable: 90, canary: 10}
         answered = who_answers(small_project, first["endpoint"])
         assert answered.keys() == {stable, canary}
         assert 70 <= answered[canary] <= 130
+        assert cloud.served_versions() == {"1": True, "2": True}
+        change_model(small_project, "iris")
+        small_project.operate("up", stack="gcp")
+        (later,) = deployed(cloud.endpoint()) - {stable}
+        assert later != canary
+        assert cloud.served_versions() == {"1": True, "3": True}
         small_project.edit("Pulumi.gcp.yaml", without_canary)
         small_project.operate("up", stack="gcp")
-        assert dict(cloud.endpoint().traffic_split) == {canary: 100}
-        assert deployed(cloud.endpoint()) == {canary}
+        assert dict(cloud.endpoint().traffic_split) == {later: 100}
+        assert deployed(cloud.endpoint()) == {later}
+        assert cloud.served_versions() == {"3": True}
     assert calls.errors == []
-    assert calls.count > 0
-    small_project.operate("destroy", stack="gcp")
-    assert cloud.leftovers() == {}
-
-
-def test_a_provider_killed_while_machines_come_up_leaves_one_deployment_that_the_next_up_takes_up(
-    small_project: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    small_project.operate("preview", stack="gcp")
-    cloud = use(small_project, monkeypatch)
-    cloud.limit(hold="ADDING_NODES_TO_CLUSTER")
-    command = small_project.start("local", "up", "gcp")
-    until(lambda: "ADDING_NODES_TO_CLUSTER" in cloud.stages(), seconds=120)
-    for pid in plugins(small_project):
-        os.kill(pid, signal.SIGKILL)
-    command.communicate(timeout=120)
-    assert command.returncode == 1
-    cloud.limit()
-    outputs = small_project.operate("up", stack="gcp")["outputs"]
-    assert len(cloud.deployments()) == 1
-    with Predictor.from_outputs(outputs) as predictor:
-        assert answers(small_project, predictor, "digits")
+    assert 0 < while_it_came_up < calls.count
     small_project.operate("destroy", stack="gcp")
     assert cloud.leftovers() == {}
 
@@ -126,12 +117,17 @@ def test_a_model_that_triton_cannot_load_fails_with_where_its_words_are_and_the_
     outputs = small_project.operate("up", stack="gcp")["outputs"]
     cloud = use(small_project, monkeypatch)
     before, split = cloud.current(), dict(cloud.endpoint().traffic_split)
+    (ours,) = deployed(cloud.endpoint())
     kept = small_project.root / "kept"
     shutil.copytree(small_project.root / "model_artifacts/iris", kept)
     break_model(small_project, "iris")
-    failed = small_project.cohost("local", "up", "gcp", "--json")
+    with calling(outputs, small_project, "digits") as calls, watching(small_project, cloud) as seen:
+        failed = small_project.cohost("local", "up", "gcp", "--json")
     assert failed.code == 1
     assert "gcloud logging read" in failed.json()["error"]
+    assert calls.errors == []
+    assert seen.answered.keys() == {ours}, "no caller meets what does not load"
+    assert deployed(cloud.endpoint()) == {ours}
     assert (cloud.current(), dict(cloud.endpoint().traffic_split)) == (before, split)
     with Predictor.from_outputs(outputs) as predictor:
         assert answers(small_project, predictor, "iris")
@@ -146,16 +142,23 @@ def test_a_model_that_triton_cannot_load_fails_with_where_its_words_are_and_the_
 def test_a_model_that_answers_wrongly_is_not_activated_and_the_split_is_put_back(
     small_project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    small_project.operate("up", stack="gcp")
+    outputs = small_project.operate("up", stack="gcp")["outputs"]
     cloud = use(small_project, monkeypatch)
     before, split = cloud.current(), dict(cloud.endpoint().traffic_split)
+    (ours,) = deployed(cloud.endpoint())
     change_model(small_project, "iris")
     file = small_project.root / "model_artifacts/iris/smoke.json"
     good = file.read_text()
     file.write_text(json.dumps(spoiled(json.loads(good))))
-    failed = small_project.cohost("local", "up", "gcp", "--json")
+    with calling(outputs, small_project, "digits") as calls, watching(small_project, cloud) as seen:
+        failed = small_project.cohost("local", "up", "gcp", "--json")
     assert failed.code == 1
-    assert "iris" in failed.json()["error"]
+    assert "model iris: output" in failed.json()["error"]
+    assert calls.errors == []
+    (wrong,) = deployed(cloud.endpoint()) - {ours}
+    assert seen.answered.keys() <= {ours, wrong}
+    assert seen.answered[ours] > 0
+    assert seen.shares(wrong) <= {0, PROBE}, "but for the probe share no caller meets it"
     assert (cloud.current(), dict(cloud.endpoint().traffic_split)) == (before, {**split, **zeros(cloud, split)})
     file.write_text(good)
     small_project.operate("up", stack="gcp")
@@ -190,6 +193,40 @@ def who_answers(project: Project, endpoint: str) -> Counter[str]:
     return found
 
 
+class Seen:
+    """What plain callers see of an endpoint: who answers, and every traffic split."""
+
+    def __init__(self) -> None:
+        self.answered: Counter[str] = Counter()
+        self.splits: list[dict[str, int]] = []
+
+    def shares(self, id: str) -> set[int]:
+        """Every share that a deployed model was seen with."""
+        return {split.get(id, 0) for split in self.splits}
+
+
+@contextmanager
+def watching(project: Project, cloud: GoogleCloud) -> Iterator[Seen]:
+    """Calls an endpoint, and looks at its traffic split, again and again for the length of the block."""
+    seen, ended, name = Seen(), threading.Event(), cloud.endpoint().name
+    test, client = smoke.load(project.root / "model_artifacts/digits" / smoke.FILE), cloud.endpoints
+    transport = VertexTransport(name)
+
+    def look() -> None:
+        while not ended.wait(0.02):
+            seen.splits.append(dict(client.get_endpoint(name=name).traffic_split))
+            seen.answered[transport.infer_reply("digits", test.inputs()).deployed_model] += 1
+
+    with ThreadPoolExecutor(1) as pool:
+        looking = pool.submit(look)
+        try:
+            yield seen
+        finally:
+            ended.set()
+            looking.result()
+            transport.close()
+
+
 def answers(project: Project, predictor: Predictor, model: str) -> bool:
     test = smoke.load(project.root / "model_artifacts" / model / smoke.FILE)
     return test.check(predictor.infer(model, test.inputs())) is None
@@ -205,16 +242,3 @@ def spoiled(test: dict[str, Any]) -> dict[str, Any]:
 def without_canary(content: dict[str, Any]) -> dict[str, Any]:
     config = {key: value for key, value in content["config"].items() if key != "shared-endpoint:canary"}
     return {**content, "config": config}
-
-
-def plugins(project: Project) -> list[int]:
-    found = []
-    for pid in project.processes():
-        try:
-            words = Path(f"/proc/{pid}/cmdline").read_bytes()
-            at = Path(f"/proc/{pid}/cwd").readlink()
-        except OSError:
-            continue
-        if b"__main__.py" in words and at == project.root / "provider":
-            found.append(pid)
-    return found

@@ -198,6 +198,18 @@ def test_a_model_that_triton_cannot_load_fails_the_deployment_with_its_words(pro
     project.remove(endpoint)
 
 
+def test_models_that_the_memory_of_the_gpus_does_not_hold_fail_the_deployment(project: Project, release: str) -> None:
+    endpoint = project.endpoint("520")
+    project.limit(memory={"NVIDIA_L4": 100 * 2**20})
+    words = r"exited unexpectedly.*failed to load '\w+'.*allocate memory"
+    with pytest.raises(exceptions.FailedPrecondition, match=words):
+        project.deploy(endpoint, release, "52")
+    project.limit(memory={"NVIDIA_L4": 2 * 2**30})
+    project.deploy(endpoint, release, "53")
+    project.undeploy(endpoint, "53")
+    project.remove(endpoint)
+
+
 def test_a_server_that_is_up_but_not_ready_fails_the_deployment_after_its_timeout(project: Project) -> None:
     uri = project.put("repositories/unready", "iris", **{"sour__config.pbtxt": b'backend: "onnxruntime"'})
     container = {
@@ -209,6 +221,28 @@ def test_a_server_that_is_up_but_not_ready_fails_the_deployment_after_its_timeou
     model = project.upload(uri, model={"container_spec": container}).model
     with pytest.raises(exceptions.FailedPrecondition, match="never became ready"):
         project.deploy(endpoint, model, "55")
+    project.remove(endpoint)
+
+
+def test_a_startup_probe_must_succeed_before_the_deployment_does(project: Project) -> None:
+    uri = project.put("repositories/probed", "iris")
+    endpoint = project.endpoint("560")
+    for path, identity in (("/never", "56"), ("/health", "57")):
+        container = {
+            "image_uri": f"{REGION}-docker.pkg.dev/{PROJECT}/serving/tritonserver",
+            "args": ["--vertex-ai-default-model=iris"],
+            "predict_route": "/predict",
+            "health_route": "/health",
+            "startup_probe": {"http_get": {"path": path, "port": 8080}, "period_seconds": 1, "failure_threshold": 6},
+            "health_probe": {"http_get": {"path": "/health", "port": 8080}},
+        }
+        model = project.upload(uri, model={"container_spec": container}).model
+        if path == "/never":
+            with pytest.raises(exceptions.FailedPrecondition, match=r"never became ready.*startup probe, GET /never"):
+                project.deploy(endpoint, model, identity)
+        else:
+            project.deploy(endpoint, model, identity, {"0": 100})
+            assert project.infer(endpoint, "iris").status == 200
     project.remove(endpoint)
 
 

@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from google.cloud.aiplatform_v1 import types
 from google.protobuf import json_format
@@ -36,10 +36,10 @@ METHODS = {
     "POST endpoints/*:undeployModel": ("UndeployModelRequest", "endpoint", None),
     "POST endpoints/*:mutateDeployedModel": ("MutateDeployedModelRequest", "endpoint", None),
 }
-# Digests and what is made of them, the suffix of the bucket's name, an endpoint's etag.
+# Digests and what is made of them (an alias's mark too), the suffix of the bucket's name, an endpoint's etag.
 CHANCE = re.compile(
     r"(?<![0-9a-f])([0-9a-f]{64}|[0-9a-f]{32}|[0-9a-f]{12})(?![0-9a-f])|(?<=models-)[0-9a-f]{7}(?=/)"
-    r'|(?<="etag": ")[^"]+'
+    r'|(?<="etag": ")[^"]+|(?<="cohost-aliases": ")[^"]+'
 )
 
 
@@ -60,7 +60,7 @@ def kept() -> dict[str, Any]:
 def _by_resource(requests: Iterable[Mapping[str, Any]], numbers: dict[str, str]) -> dict[str, list[Any]]:
     grouped: dict[str, list[Any]] = {}
     for request in requests:
-        found = PATH.fullmatch(urlsplit(request["url"]).path)
+        found = PATH.fullmatch(unquote(urlsplit(request["url"]).path))
         if found is None or request["method"] == "GET" or found["verb"] == "rawPredict":
             continue
         kind, message = _parsed(request, found)

@@ -155,6 +155,8 @@ class Plugin:
         return (plain(answer.inputs), plain(answer.properties)) if answer.id else None
 
     def delete(self, outputs: Mapping[str, Any]) -> None:
+        """Deletes in a run of its own: within one, what the program has asked for stays."""
+        self.configure()
         self._call(self.stub.Delete, provider_pb2.DeleteRequest(**self._names(), id="id", properties=struct(outputs)))
 
     def cancel(self) -> None:

@@ -221,14 +221,15 @@ def test_an_endpoint_that_is_no_full_name_is_refused_with_the_form_it_has(endpoi
 
 
 @pytest.mark.parametrize(
-    ("dns", "url"),
+    ("dns", "address", "url"),
     [
-        (None, "https://europe-west4-aiplatform.googleapis.com"),
-        ("42.europe-west4-1.prediction.vertexai.goog", "https://42.europe-west4-1.prediction.vertexai.goog"),
+        (None, None, "https://europe-west4-aiplatform.googleapis.com"),
+        ("42.europe-west4-1.prediction.vertexai.goog", None, "https://42.europe-west4-1.prediction.vertexai.goog"),
+        (None, "http://10.128.0.5", "http://10.128.0.5"),
     ],
 )
-def test_a_shared_endpoint_is_called_at_its_regions_address_and_a_dedicated_one_at_its_own(
-    monkeypatch: pytest.MonkeyPatch, dns: str | None, url: str
+def test_a_shared_endpoint_is_called_at_its_regions_address_and_others_at_their_own(
+    monkeypatch: pytest.MonkeyPatch, dns: str | None, address: str | None, url: str
 ) -> None:
     asked = []
 
@@ -238,7 +239,7 @@ def test_a_shared_endpoint_is_called_at_its_regions_address_and_a_dedicated_one_
 
     monkeypatch.delenv(VERTEX_ENDPOINT_OVERRIDE, raising=False)
     monkeypatch.setattr("cohost.client.vertex.Connections", Recorded)
-    VertexTransport(ENDPOINT, dedicated_dns=dns)
+    assert VertexTransport(ENDPOINT, dedicated_dns=dns, private_address=address).url == url
     assert asked == [url]
 
 
@@ -282,9 +283,10 @@ def test_a_stacks_outputs_are_all_that_a_predictor_needs(server: Server, monkeyp
             predictor.infer("digits", X, version="b" * 64)
     with pytest.raises(BadInput, match="dedicated endpoint"):
         Predictor.from_outputs(outputs, interval=3600).infer("digits", {"x": np.zeros((1, 400_000), np.float32)})
-    dedicated = {**outputs, "dns": "42.europe-west4-1.prediction.vertexai.goog"}
-    Predictor.from_outputs(dedicated, interval=3600).infer("digits", {"x": np.zeros((1, 400_000), np.float32)})
-    assert [request.headers[REDIRECT] for request in server.requests] == ["v2/models/digits/infer"] * 2
+    for own in ({"dns": "42.europe-west4-1.prediction.vertexai.goog"}, {"address": "http://10.128.0.5"}):
+        there = Predictor.from_outputs({**outputs, **own}, interval=3600)
+        there.infer("digits", {"x": np.zeros((1, 400_000), np.float32)})
+    assert [request.headers[REDIRECT] for request in server.requests] == ["v2/models/digits/infer"] * 3
     assert set(opened) == {"gs://models-bucket"}
     with pytest.raises(InputError, match="projects/<project>"):
         Predictor.from_outputs({**outputs, "endpoint": "42"})

@@ -115,7 +115,7 @@ def test_a_bad_endpoint_is_refused_whole_before_anything_of_it_is_registered() -
     found, tried = faults(program)
     assert set(found) == {
         *("image", "machine.type", "machine.maxReplicas", "machine.cpuPercent"),
-        *("endpoint.allowedProjects", "encryption.kmsKey", "canary"),
+        *("endpoint.allowedProjects", "endpoint.address", "encryption.kmsKey", "canary"),
     }
     assert tried.of(tokens.GCP_SHARED_ENDPOINT) == []
 

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +11,21 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from cohost import gcp_settings, settings, tokens, vertex_fleet
+from cohost import gcp_settings, settings, smoke_fit, tokens, vertex_fleet
 from cohost.catalog import load
+from cohost.client import smoke
+from cohost.client.tensors import encode
 from cohost.errors import InputError
 from cohost.gcp_settings import GcpSettings
+from cohost.vertex_endpoint import DEDICATED_BYTES, SHARED_BYTES
+from tests.unit.model_folders import CONFIG, write_catalog, write_model
+from tests.unit.setting_keys import keys, leaves
 
 KEY = "projects/my-project/locations/europe-west4/keyRings/ring/cryptoKeys/key"
 IMAGE = f"europe-west4-docker.pkg.dev/my-project/serving/triton@sha256:{'0a' * 32}"
 RELEASE = "1b" * 32
+HERE = "http://10.128.0.5"
+PSC = {"kind": "psc", "allowedProjects": ["my-project"], "address": HERE}
 MEMBER = "serviceAccount:app@my-project.iam.gserviceaccount.com"
 
 
@@ -66,7 +73,7 @@ GOOD: Mapping[str, Any] = {
     },
     "endpoint": {
         **{"kind": "psc", "name": "1234567890", "allowedProjects": ["other-project"]},
-        **{"accessLogs": True, "containerLogs": False},
+        **{"address": "http://10.128.0.5", "accessLogs": True, "containerLogs": False},
     },
     "encryption": {"kmsKey": KEY},
     "update": "surge",
@@ -81,7 +88,7 @@ GOOD: Mapping[str, Any] = {
 
 def test_every_key_arrives_as_it_was_given() -> None:
     found = parse(**GOOD).model_dump(by_alias=True)
-    for path, value in _leaves({**GOOD, "production": True}):
+    for path, value in leaves({**GOOD, "production": True}):
         arrived: Any = found
         for part in path.split("."):
             arrived = arrived[part]
@@ -92,8 +99,8 @@ def test_every_key_arrives_as_it_was_given() -> None:
 
 def test_the_good_values_leave_out_no_key() -> None:
     elsewhere = {"platform", "project", "region", "forceDestroy"}
-    given_keys = {path if not path.startswith("labels.") else "labels" for path, _ in _leaves(GOOD)}
-    assert set(_keys(GcpSettings)) - elsewhere == given_keys
+    given_keys = {path if not path.startswith("labels.") else "labels" for path, _ in leaves(GOOD)}
+    assert {path for path, _ in keys(GcpSettings)} - elsewhere == given_keys
 
 
 def test_autoscaling_goes_by_googles_own_metrics() -> None:
@@ -136,8 +143,14 @@ def test_autoscaling_goes_by_googles_own_metrics() -> None:
         ({"machine": {"spot": "perhaps"}}, "machine.spot", "true or false"),
         ({"endpoint": {"kind": "public"}}, "endpoint.kind", "'shared', 'dedicated' or 'psc'"),
         ({"endpoint": {"name": "0123"}}, "endpoint.name", "1 to 10 digits"),
-        ({"endpoint": {"kind": "psc"}}, "endpoint.allowedProjects", "nobody could connect"),
+        ({"endpoint": {"kind": "psc", "address": HERE}}, "endpoint.allowedProjects", "nobody could connect"),
         ({"endpoint": {"allowedProjects": ["other-project"]}}, "endpoint.allowedProjects", "kind is shared"),
+        ({"endpoint": {**PSC, "address": None}}, "endpoint.address", "you have reserved for the forwarding rule"),
+        ({"endpoint": {"kind": "dedicated", "address": HERE}}, "endpoint.address", "kind is dedicated"),
+        ({"endpoint": {**PSC, "address": "10.128.0.5"}}, "endpoint.address", "one is http://10.128.0.5"),
+        ({"endpoint": {**PSC, "address": f"{HERE}/v1"}}, "endpoint.address", "one is http://10.128.0.5"),
+        ({"endpoint": {**PSC, "address": f"{HERE}:8080"}}, "endpoint.address", "one is http://10.128.0.5"),
+        ({"endpoint": {**PSC, "address": "https://10.128.0.5"}}, "endpoint.address", "*.prediction.p.vertexai.goog"),
         ({"encryption": {"kmsKey": "key"}}, "encryption.kmsKey", "is not the name of a key"),
         ({"encryption": {"kmsKey": KEY.replace("europe-west4", "global")}}, "encryption.kmsKey", "is a key in global"),
         ({"update": "rolling"}, "update", "'surge' or 'replace'"),
@@ -178,7 +191,7 @@ def test_every_problem_is_said_at_once_and_what_a_wrong_value_hides_is_not_guess
         {
             **{"gcp:region": "nowhere", "image": "triton", "production": "maybe", "nodel": "x"},
             "machine": {"type": "e2-medium", "minReplicas": "many", "maxReplicas": 3, "acceleratorCount": 2},
-            "endpoint": {"kind": "psc", "name": "x"},
+            "endpoint": {"kind": "psc", "name": "x", "address": HERE},
             "caller": {"members": ["x", "allUsers"]},
         }
     )
@@ -197,6 +210,69 @@ def test_models_that_no_machine_of_the_fleet_holds_are_refused_before_anything_i
     (tmp_path / "catalog.yaml").write_text("models:\n  - {name: big, path: big, owner: a-team, tags: {}}\n")
     found = settings.preflight(parse(), load(tmp_path / "catalog.yaml"))
     assert [problem for problem in found if problem.key == "models" and "take a larger machine" in problem.message]
+
+
+@pytest.mark.parametrize("address", [HERE, "http://endpoint", "https://7-europe-west4-1.prediction.p.vertexai.goog"])
+def test_a_private_endpoint_is_given_with_where_it_answers(address: str) -> None:
+    assert parse(endpoint={**PSC, "address": address}).endpoint.address == address
+
+
+def floats(folder: Path, rows: int) -> Path:
+    """A model whose smoke test sends so many rows of 3 numbers of 4 bytes."""
+    tensor = {"datatype": "FP32", "shape": [rows, 3], "data": [0.5] * (3 * rows)}
+    test = {"request": {"inputs": [{"name": "x", **tensor}]}, "expected": [{"name": "y", **tensor}]}
+    config = CONFIG.replace("{name}", folder.name).replace("max_batch_size: 8", "max_batch_size: 1000000")
+    return write_model(folder, config=config, smoke=json.dumps(test))
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "most", "remedy"),
+    [
+        ({}, SHARED_BYTES, "use fewer rows, or set endpoint.kind: dedicated"),
+        ({"kind": "dedicated"}, DEDICATED_BYTES, "use fewer rows"),
+        (PSC, DEDICATED_BYTES, "use fewer rows"),
+    ],
+)
+def test_a_smoke_test_that_is_more_than_the_endpoint_takes_is_refused_before_anything_is_made(
+    tmp_path: Path, endpoint: Mapping[str, Any], most: int, remedy: str
+) -> None:
+    floats(tmp_path / "fits", most // 12)
+    floats(tmp_path / "large", most // 12 + 1)
+    found = settings.preflight(parse(endpoint=endpoint), load(write_catalog(tmp_path / "c.yaml", ["fits", "large"])))
+    assert [(Path(problem.file).parts[-2:], problem.key) for problem in found] == [
+        (("large", "smoke.json"), "request.inputs")
+    ]
+    assert f"takes requests of {most:,}" in found[0].message
+    assert found[0].message.endswith(remedy)
+
+
+def test_what_is_more_than_any_endpoint_takes_is_not_sent_to_a_dedicated_one(tmp_path: Path) -> None:
+    floats(tmp_path / "large", DEDICATED_BYTES // 12 + 1)
+    (found,) = settings.preflight(parse(), load(write_catalog(tmp_path / "c.yaml", ["large"])))
+    assert found.message.endswith("use fewer rows")
+
+
+@pytest.mark.parametrize(
+    ("datatype", "values"),
+    [
+        ("FP64", [0.5, 1.0]),
+        ("FP16", [0.5, 1.0, 2.0]),
+        ("INT64", [1, 2]),
+        ("UINT8", [1, 2, 3]),
+        ("BOOL", [True, False]),
+        ("BYTES", ["", "abc", "é漢"]),
+    ],
+)
+def test_the_size_of_a_request_is_that_of_the_tensors_that_the_client_sends(datatype: str, values: list[Any]) -> None:
+    tensor = {"name": "x", "datatype": datatype, "shape": [1, len(values)], "data": [values]}
+    data = json.dumps({"request": {"inputs": [tensor]}, "expected": [tensor]}).encode()
+    body, header_size = encode(smoke.parse(data, "smoke.json").inputs())
+    assert smoke_fit.request_bytes(data) == len(body) - header_size
+
+
+@pytest.mark.parametrize("data", [b"", b"[]", b"{}", b'{"request": 1}', b'{"request": {"inputs": [1, {"data": 2}]}}'])
+def test_what_is_no_smoke_test_has_no_size(data: bytes) -> None:
+    assert smoke_fit.request_bytes(data) == 0
 
 
 # The data.
@@ -265,21 +341,3 @@ def test_whatever_is_configured_gives_settings_or_problems(values: dict[str, Any
             settings.parse(config, stack="dev")
     else:
         assert isinstance(settings.parse(config, stack="dev"), GcpSettings)
-
-
-def _keys(model: type[BaseModel], path: str = "") -> Iterator[str]:
-    for field in model.model_fields.values():
-        kinds = (field.annotation, *getattr(field.annotation, "__args__", ()))
-        inner = next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)), None)
-        if inner:
-            yield from _keys(inner, f"{path}{field.alias}.")
-        else:
-            yield f"{path}{field.alias}"
-
-
-def _leaves(values: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            yield from _leaves(value, f"{path}{key}.")
-        else:
-            yield f"{path}{key}", value

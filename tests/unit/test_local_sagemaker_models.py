@@ -8,8 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from cohost.local.sagemaker.limits import MODEL_OVERHEAD_BYTES
 from cohost.local.sagemaker.models import Entry, ModelCache, NoRoomError, StillLoadingError
+from cohost.local.triton.memory import MODEL_OVERHEAD_BYTES
 
 SIZE = 1000
 ONE = MODEL_OVERHEAD_BYTES + SIZE

@@ -5,7 +5,9 @@ from typing import Any
 
 import pytest
 
+from cohost.local.vertex.predictions import limits_of
 from cohost.local.vertex.state import State
+from cohost.vertex_endpoint import DEDICATED_BYTES, SHARED_BYTES
 from tests.unit.local_vertex import PARENT, Control, deploying
 
 
@@ -48,6 +50,37 @@ def test_a_stale_etag_is_refused(control: Control, endpoint: str) -> None:
 def test_a_dedicated_endpoint_has_a_name_of_its_own(control: Control) -> None:
     found = control.ok("GET", control.endpoint("7", dedicatedEndpointEnabled=True))
     assert found["dedicatedEndpointDns"].endswith(".prediction.vertexai.goog")
+
+
+def test_a_private_endpoint_has_a_service_attachment_while_anything_is_deployed(control: Control, model: str) -> None:
+    config = {"enablePrivateServiceConnect": True, "projectAllowlist": ["other-project"]}
+    endpoint = control.endpoint("7", privateServiceConnectConfig=config)
+    assert control.ok("GET", endpoint)["privateServiceConnectConfig"] == config
+    control.deployed(endpoint, model, "71")
+    attachment = control.ok("GET", endpoint)["privateServiceConnectConfig"]["serviceAttachment"]
+    control.deployed(endpoint, model, "72")
+    found = control.ok("GET", endpoint)["privateServiceConnectConfig"]
+    assert found == {**config, "serviceAttachment": attachment}
+    assert "/serviceAttachments/" in attachment
+
+
+@pytest.mark.parametrize(
+    ("more", "limits"),
+    [
+        ({}, (SHARED_BYTES, 60)),
+        ({"clientConnectionConfig": {"inferenceTimeout": "900s"}}, (SHARED_BYTES, 60)),
+        ({"dedicatedEndpointEnabled": True}, (DEDICATED_BYTES, 600)),
+        ({"privateServiceConnectConfig": {"enablePrivateServiceConnect": True}}, (DEDICATED_BYTES, 600)),
+        (
+            {"dedicatedEndpointEnabled": True, "clientConnectionConfig": {"inferenceTimeout": "900s"}},
+            (DEDICATED_BYTES, 900),
+        ),
+    ],
+)
+def test_a_kind_of_endpoint_has_limits_of_its_own(
+    control: Control, more: dict[str, Any], limits: tuple[int, float]
+) -> None:
+    assert limits_of(control.state.endpoints[control.endpoint("7", **more)]) == limits
 
 
 def test_a_deployment_is_recorded_before_it_is_answered(control: Control, model: str, endpoint: str) -> None:

@@ -66,29 +66,25 @@ def test_it_is_deployed_as_declared_without_traffic_and_the_stage_shows(service:
     assert outputs == {**INPUTS, "deployedModelId": ID}
     (request,) = service.called("deployModel")
     assert "trafficSplit" not in request
-    assert (
-        request["deployedModel"]
-        == {
-            "id": ID,
-            "model": MODEL,
-            "displayName": "shared",
-            "dedicatedResources": {
-                "machineSpec": {
-                    "machineType": "g2-standard-8",
-                    "acceleratorType": AcceleratorType.NVIDIA_L4.value,
-                    "acceleratorCount": 1,
-                },
-                "minReplicaCount": 1,
-                "maxReplicaCount": 2,
-                "autoscalingMetricSpecs": [{"metricName": DUTY, "target": 70}],
-                "spot": True,
+    assert request["deployedModel"] == {
+        "id": ID,
+        "model": MODEL,
+        "displayName": "shared",
+        "dedicatedResources": {
+            "machineSpec": {
+                "machineType": "g2-standard-8",
+                "acceleratorType": AcceleratorType.NVIDIA_L4.value,
+                "acceleratorCount": 1,
             },
-            "serviceAccount": INPUTS["serviceAccount"],
-            "disableContainerLogging": False,
-            "enableAccessLogging": True,
-        }
-        or request["deployedModel"]["dedicatedResources"]["machineSpec"]["acceleratorType"]
-    )
+            "minReplicaCount": 1,
+            "maxReplicaCount": 2,
+            "autoscalingMetricSpecs": [{"metricName": DUTY, "target": 70}],
+            "spot": True,
+        },
+        "serviceAccount": INPUTS["serviceAccount"],
+        # What is False is not sent: disableContainerLogging.
+        "enableAccessLogging": True,
+    }
     assert service.split == {}
     assert "ADDING_NODES_TO_CLUSTER" in operation.said
 

@@ -79,7 +79,13 @@ def test_a_model_is_uploaded_as_declared(google: FakeModels, context: Context) -
 
 @pytest.mark.parametrize(
     "change",
-    [{"image": f"{IMAGE[:-1]}2"}, {"args": []}, {"env": {}}, {"artifactUri": "gs://store/repositories/r2"}],
+    [
+        {"image": f"{IMAGE[:-1]}2"},
+        {"args": []},
+        {"env": {}},
+        {"artifactUri": "gs://store/repositories/r2"},
+        {"startupProbe": {"tcpSocket": {"port": 8080.0}}},
+    ],
 )
 def test_another_content_is_another_version_and_the_old_one_goes(
     google: FakeModels, context: Context, change: dict[str, Any]
@@ -89,6 +95,23 @@ def test_another_content_is_another_version_and_the_old_one_goes(
     outputs = MODEL.update(context, before, after)
     assert (outputs["versionId"], versions_of(google)) == ("2", ["2"])
     assert set(google.kept["shared"].versions["2"].version_aliases) == {"default", "live"}
+
+
+def test_probes_are_uploaded_told_and_compared_by_their_members(google: FakeModels, context: Context) -> None:
+    get = {"httpGet": {"path": "/health", "port": 8080.0}}
+    given = inputs(startupProbe={**get, "failureThreshold": 360.0}, healthProbe=get, livenessProbe=get)
+    outputs = MODEL.create(context, given)
+    container = google.kept["shared"].versions["1"].container_spec
+    assert container.startup_probe.failure_threshold == 360
+    assert container.health_probe.http_get.path == container.liveness_probe.http_get.path == "/health"
+    for known in (outputs, None):
+        state = MODEL.read(context, full("shared"), known)
+        assert state is not None
+        assert state.inputs == given
+    after = {**given, "startupProbe": {**get, "failureThreshold": 60.0}}
+    del after["livenessProbe"]
+    assert set(MODEL.diff(context, outputs, after)) == {'startupProbe["failureThreshold"]', "livenessProbe"}
+    assert MODEL.update(context, outputs, after)["versionId"] == "2"
 
 
 def test_labels_aliases_and_display_name_change_in_place(google: FakeModels, context: Context) -> None:
@@ -121,6 +144,59 @@ def test_a_version_that_somebody_gave_an_alias_of_theirs_stays(google: FakeModel
     google.merge_version_aliases(name=f"{full('shared')}@1", version_aliases=["audited"])
     MODEL.update(context, first, inputs(args=["--a"]))
     assert versions_of(google) == ["1", "2"]
+
+
+def test_every_old_version_goes_once_nothing_is_deployed_from_it_however_long_that_took(
+    google: FakeModels, context: Context
+) -> None:
+    outputs = None
+    for number in (1, 2, 3):
+        given = inputs(args=[f"--{number}"], aliases=["live", f"release-{number}"])
+        outputs = MODEL.update(context, outputs, given) if outputs else MODEL.create(context, given)
+        google.deploy("shared", str(number))
+    assert versions_of(google) == ["1", "2", "3"]
+    for number in (1, 2, 3):
+        google.kept["shared"].versions[str(number)].deployed_models = []
+    MODEL.update(context, outputs or {}, inputs(args=["--4"], aliases=["live", "release-4"]))
+    assert versions_of(google) == ["4"]
+
+
+def test_what_a_killed_create_uploaded_goes_when_its_content_is_not_wanted_any_more(
+    google: FakeModels, context: Context
+) -> None:
+    MODEL.create(context, inputs(args=["--killed"], aliases=["release-1"]))
+    MODEL.create(context, inputs(args=["--other"], aliases=["release-2"]))
+    assert versions_of(google) == ["2"]
+
+
+def test_an_old_version_goes_also_when_the_labels_of_the_new_one_could_not_be_changed(
+    google: FakeModels, context: Context
+) -> None:
+    first = MODEL.create(context, inputs(aliases=["release-1"]))
+    google.deploy("shared", "1")
+    second = inputs(args=["--a"], aliases=["release-2"], displayName="Other")
+    google.refuse = lambda method, request: exceptions.Forbidden("no") if method == "update_model" else None
+    with pytest.raises(PartialFailure) as caught:
+        MODEL.update(context, first, second)
+    google.refuse = lambda method, request: None
+    google.kept["shared"].versions["1"].deployed_models = []
+    MODEL.update(context, caught.value.outputs, second)
+    assert versions_of(google) == ["2"]
+
+
+def test_versions_that_somebody_made_before_the_model_was_adopted_stay(google: FakeModels, context: Context) -> None:
+    for number in (1, 2):
+        MODEL.create(context, inputs(args=[f"--{number}"], aliases=[f"theirs-{number}"]))
+        google.deploy("shared", str(number))
+    for version in google.kept["shared"].versions.values():
+        version.labels = {}
+    state = MODEL.read(context, full("shared"), None)
+    assert state is not None
+    third = MODEL.update(context, state.outputs, inputs(args=["--3"], aliases=["release-3"]))
+    for number in (1, 2):
+        google.kept["shared"].versions[str(number)].deployed_models = []
+    MODEL.update(context, third, inputs(args=["--4"], aliases=["release-4"]))
+    assert versions_of(google) == ["1", "4"]
 
 
 def test_a_content_of_before_gets_no_second_version(google: FakeModels, context: Context) -> None:
@@ -259,6 +335,7 @@ def test_all_bad_inputs_are_told_at_once(context: Context) -> None:
         predictRoute="predict",
         ports=[0.0, 8080.0],
         deploymentTimeoutS=7201.0,
+        startupProbe={"httpGet": {"path": "health", "port": 8080.0}},
         artifactUri="s3://store/x",
         labels={"Team": "x", "team": "A", "cohost-owner": "me"},
         aliases=["default", "1st", "ok-1", "ok-1"],
@@ -266,6 +343,7 @@ def test_all_bad_inputs_are_told_at_once(context: Context) -> None:
     )
     assert problems(MODEL, context, bad) == {
         *("region", "modelId", "image", 'env["AIP_MODE"]', "predictRoute", "ports[0]", "deploymentTimeoutS"),
+        'startupProbe["httpGet"]["path"]',
         *("artifactUri", 'labels["Team"]', 'labels["team"]', 'labels["cohost-owner"]'),
         *("aliases[0]", "aliases[1]", "aliases[3]", "unheard"),
     }
@@ -277,3 +355,4 @@ def test_an_image_of_another_region_and_a_key_for_the_same_model_are_refused_in_
     key = f"{PARENT}/keyRings/ring/cryptoKeys/key"
     assert problems(MODEL, context, inputs(kmsKey=key), inputs()) == {"kmsKey"}
     assert problems(MODEL, context, inputs(kmsKey=key, modelId="other"), inputs()) == set()
+    assert problems(MODEL, context, inputs(kmsKey=UNKNOWN), inputs(kmsKey=key)) == set()

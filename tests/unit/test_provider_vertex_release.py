@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from cohost.errors import DeploymentError
 from cohost.provider.context import OperationCancelled
 from cohost.provider.resource import Change
 from cohost.provider.values import UNKNOWN
-from cohost.provider.vertex import traffic, verification
+from cohost.provider.vertex import private, traffic, verification
 from cohost.release import CURRENT_KEY, Release, for_vertex, release_key
 from tests.unit import vertex_service
 from tests.unit.model_folders import write_catalog, write_model
@@ -95,6 +96,30 @@ def test_a_first_release_that_fails_leaves_the_endpoint_without_calls_and_no_rel
     assert stack.current() is None
 
 
+def test_a_private_endpoint_is_asked_by_its_own_way(stack: Stack) -> None:
+    stack.service.put(OLD)
+    given = inputs(A, OLD, address="http://10.128.0.5")
+    assert not list(RELEASES.check(stack.context(), None, given))
+    assert stack.update(None, given) == {**given, "activated": given["release"]}
+    assert [problem.key for problem in RELEASES.check(stack.context(), None, {**given, "address": "10.1.1.1"})] == [
+        "address"
+    ]
+
+
+def test_without_a_way_to_a_private_endpoint_nothing_is_asked_and_nobody_gets_other_answers(
+    stack: Stack, live: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unreachable(context: Any, endpoint: traffic.Endpoint, url: str) -> None:
+        raise DeploymentError(f"nothing answers at {url} of {endpoint.name}")
+
+    monkeypatch.setattr(private, "ensure_reachable", unreachable)
+    with pytest.raises(DeploymentError, match=f"nothing answers at http.* of {ENDPOINT}"):
+        stack.update(live, inputs(CHANGED, NEW, address="http://10.128.0.5"))
+    assert not stack.service.predictions
+    assert stack.service.split == {OLD: 100}
+    assert stack.digests() == A
+
+
 def test_a_gpu_that_holds_nothing_fails_a_first_release_unless_it_is_not_asked_for(
     stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -133,6 +158,19 @@ def test_a_wrong_answer_of_the_new_one_puts_the_split_back_and_leaves_the_releas
     with pytest.raises(DeploymentError, match=r"1 of 1 models failed[\s\S]*model iris: .*is 4") as caught:
         stack.update(live, inputs(CHANGED, NEW))
     assert "nothing is activated" in str(caught.value)
+    left = rf"{OLD} answers all calls; {NEW} stays deployed without any, and costs: .*--deployed-model-id {NEW}$"
+    assert re.search(left, str(caught.value))
+    assert stack.service.split == {OLD: 100}
+    assert stack.digests() == A
+
+
+def test_a_live_release_that_the_state_does_not_know_keeps_its_calls_when_it_fails(
+    stack: Stack, live: dict[str, Any]
+) -> None:
+    stack.answers[OLD] = wrong
+    with pytest.raises(DeploymentError, match="2 of 2 models failed") as caught:
+        stack.update(None, inputs(A, OLD))
+    assert "without any" not in str(caught.value)
     assert stack.service.split == {OLD: 100}
     assert stack.digests() == A
 

@@ -67,7 +67,10 @@ def is_whole(store: S3Store, models: Models) -> bool:
     stored = {found.key: store.get(found.key)[0] for found in store.list()}
     versions = store.client.list_object_versions(Bucket=BUCKET).get("Versions", [])
     uploads = store.client.list_multipart_uploads(Bucket=BUCKET).get("Uploads", [])
-    return stored == expected and len(versions) == len(expected) and not uploads
+    differing = sorted(key for key in stored.keys() | expected.keys() if stored.get(key) != expected.get(key))
+    assert (differing, uploads) == ([], [])
+    assert sorted(each["Key"].removeprefix(store.prefix) for each in versions) == sorted(expected)
+    return True
 
 
 class Counting:

@@ -8,21 +8,26 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
+from google.auth.credentials import AnonymousCredentials
 from onnx import TensorProto, helper
 
 from cohost import artifact, modelconfig
-from cohost.errors import CohostError, InputError
+from cohost.errors import CohostError, InputError, StoreError
 from cohost.gcs import GcsStore
-from cohost.gcs_layout import Manifest, StoredFile
+from cohost.gcs_layout import Manifest, StoredFile, release_of
+from cohost.provider.artifact_set import ArtifactSet
+from cohost.provider.google import Google
 from cohost.publish_gcs import publish
-from cohost.release import CANARY
-from cohost.repository import CANARY_FILES, lay_out
+from cohost.release import CANARY, CURRENT_KEY, Release, for_vertex
+from cohost.repository import CANARY_FILES, lay_out, sweep
 from cohost.store import Cancelled
 from tests.unit.gcs_process import GcsProcess, local_gcs
 from tests.unit.gcs_stores import BUCKET, Models, a_bucket, counting, digests, killed, some, stored
-from tests.unit.model_folders import model, write, write_model
+from tests.unit.model_folders import CONFIG, model, write, write_catalog, write_model
+from tests.unit.provider_context import Operation
 
 RELEASE = "5" * 64
 
@@ -37,6 +42,12 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GcsProcess]:
 def store(server: GcsProcess, tmp_path: Path) -> Iterator[GcsStore]:
     with a_bucket(server, tmp_path / "cache"):
         yield GcsStore.open(f"gs://{BUCKET}/p")
+
+
+@pytest.fixture
+def nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The plugin's credentials, for which the local Cloud Storage does not ask."""
+    monkeypatch.setattr(Google, "credentials", lambda self: AnonymousCredentials())
 
 
 def test_a_release_is_laid_out_as_one_triton_repository_without_a_byte_through_this_machine(
@@ -113,6 +124,99 @@ def test_a_folder_of_several_models_is_a_repository_already(store: GcsStore, tmp
         "chain/config.pbtxt",
         "first-step/config.pbtxt",
     }
+
+
+def test_a_sweep_takes_the_repositories_of_all_releases_but_some_and_nothing_else(
+    store: GcsStore, tmp_path: Path
+) -> None:
+    models = some(tmp_path, 2)
+    publish(models, store)
+    for release in ("1", "2", "3"):
+        lay_out(store, release * 64, digests(models))
+    lay_out(store, "4" * 64, digests(models))
+    store.delete(f"repositories/{'4' * 64}.json")  # one that was killed half-way
+    foreign = ("releases/current.json", "repositories/README", f"repositories/{'9' * 63}/of-mine")
+    for key in foreign:
+        store.put_bytes(key, b"mine")
+    before = stored(store, "")
+
+    assert sweep(store, {"2" * 64, "3" * 64}) == ["1" * 64, "4" * 64]
+
+    gone = tuple(f"repositories/{release * 64}" for release in ("1", "4"))
+    assert stored(store, "") == {key: data for key, data in before.items() if not key.startswith(gone)}
+    assert sweep(store, {"2" * 64, "3" * 64}) == []
+
+
+def test_a_sweep_that_was_killed_leaves_no_repository_that_counts_as_whole(store: GcsStore, tmp_path: Path) -> None:
+    models = some(tmp_path, 2)
+    publish(models, store)
+    lay_out(store, RELEASE, digests(models))
+    whole = stored(store, "repositories/")
+    asked = iter([False, True])  # the note goes, then it is cancelled
+    with pytest.raises(Cancelled):
+        sweep(store, set(), cancelled=lambda: next(asked, True))
+    left = stored(store, "repositories/")
+    assert f"repositories/{RELEASE}.json" not in left
+    assert left
+    lay_out(store, RELEASE, digests(models))
+    assert stored(store, "repositories/") == whole
+
+
+@pytest.mark.usefixtures("nobody")
+def test_an_update_keeps_the_repositories_of_the_new_the_last_and_the_active_release_and_can_go_back_to_any(
+    store: GcsStore, tmp_path: Path
+) -> None:
+    operation = Operation(root=tmp_path)
+    write_catalog(tmp_path / "catalog.yaml", ["m00"])
+
+    def inputs(content: str) -> dict[str, Any]:
+        write_model(tmp_path / "m00", config=CONFIG.replace("{name}", "m00") + f"# {content}")
+        models = {"m00": artifact.digest(tmp_path / "m00")}
+        return {"region": "europe-west4", "store": store.url, "catalog": "catalog.yaml", "models": models}
+
+    def whole() -> set[str]:
+        listed = {release_of(found.key) for found in store.list("repositories/") if found.key.endswith(".json")}
+        return {names[release] for release in listed if release}
+
+    resource, names = ArtifactSet(), dict[str, str]()
+    outputs: dict[str, Any] | None = None
+    kept = []
+    for content in ("one", "two", "three", "four", "one"):
+        given = inputs(content)
+        outputs = dict(
+            resource.update(operation.context(), outputs, given)
+            if outputs
+            else resource.create(operation.context(), given)
+        )
+        names[outputs["release"]] = content
+        kept.append(whole())
+        if content == "one":
+            current = for_vertex(given["models"], f"projects/p/locations/europe-west4/endpoints/{len(kept)}")
+            store.put_bytes(CURRENT_KEY, current.to_json())
+    # "one" is active all the time, as the stable release beside a canary is.
+    assert kept == [{"one"}, {"one", "two"}, {"one", "two", "three"}, {"one", "three", "four"}, {"one", "four"}]
+    assert Release(inputs("one")["models"]).digest == outputs["release"]
+
+
+@pytest.mark.usefixtures("nobody")
+def test_a_sweep_that_is_refused_is_told_and_fails_nothing(
+    store: GcsStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    operation = Operation(root=tmp_path)
+    write_model(tmp_path / "m00")
+    write_catalog(tmp_path / "catalog.yaml", ["m00"])
+    models = {"m00": artifact.digest(tmp_path / "m00")}
+    given = {"region": "europe-west4", "store": store.url, "catalog": "catalog.yaml", "models": models}
+    outputs = ArtifactSet().create(operation.context(), given)
+    lay_out(store, RELEASE, models)
+
+    def refused(self: GcsStore, key: str) -> None:
+        raise StoreError(f"delete {key}: no permission storage.objects.delete")
+
+    monkeypatch.setattr(GcsStore, "delete", refused)
+    assert ArtifactSet().update(operation.context(), outputs, given) == outputs
+    assert "storage.objects.delete" in operation.said[-1]
+    assert store.head(f"repositories/{RELEASE}.json")
 
 
 def test_what_cannot_stand_in_one_repository_is_said_all_at_once_and_nothing_is_copied(

@@ -7,7 +7,7 @@ import pulumi
 import pytest
 
 from cohost import tokens
-from cohost.provider.vertex import active_release, deployed_model, endpoint_drain, model, model_set
+from cohost.provider.vertex import active_release, deployed_model, endpoint_drain, model, model_set, probes
 from cohost.resources_vertex import DeployedModel, EndpointDrain, Model, ModelSet, VertexActiveRelease
 from tests.unit.mocks import Recording, record
 
@@ -16,6 +16,7 @@ MODELS = {"my_model": "0" * 64, "digits": "1" * 64}
 PLACE: dict[str, Any] = {"project": "acme", "region": "europe-west4"}
 PARENT = "projects/acme/locations/europe-west4"
 ENDPOINT = f"{PARENT}/endpoints/1"
+PROBE = {"httpGet": {"path": "/health", "port": 8080}, "failureThreshold": 60}
 KEY = f"{PARENT}/keyRings/ring/cryptoKeys/key"
 
 
@@ -85,6 +86,7 @@ def active() -> VertexActiveRelease:
         probe_percent=5,
         gpu=True,
         canary={"weight": 10, "stableDeployedModel": "2", "stableRelease": "3" * 64},
+        address="http://10.0.0.7",
     )
 
 
@@ -92,7 +94,13 @@ def active() -> VertexActiveRelease:
 def declared() -> Recording:
     def program() -> None:
         live, drain = active(), EndpointDrain("drain", **PLACE, endpoint=ENDPOINT)
-        repository(service_account="builder@acme.iam.gserviceaccount.com", kms_key=KEY)
+        repository(
+            service_account="builder@acme.iam.gserviceaccount.com",
+            kms_key=KEY,
+            startup_probe=PROBE,
+            health_probe=PROBE,
+            liveness_probe=PROBE,
+        )
         registered()
         pulumi.export("endpoints", [drain.endpoint, deployed().endpoint, live.endpoint])
         pulumi.export("active", [live.release, live.store, live.models])
@@ -118,12 +126,13 @@ def test_the_plugins_checks_know_every_property_and_no_other(
 
 def test_what_is_not_given_is_left_to_the_plugin() -> None:
     found = record(lambda: repository() and None).one(tokens.VERTEX_MODEL).inputs
-    assert set(model._FIELDS) - set(found) == {"serviceAccount", "kmsKey"}
+    assert set(model._FIELDS) - set(found) == {"serviceAccount", "kmsKey", *probes.NAMES}
 
 
 def test_names_that_are_the_users_are_never_translated(declared: Recording) -> None:
     assert declared.one(tokens.VERTEX_MODEL).inputs["env"] == {"my_variable": "1"}
     assert declared.one(tokens.VERTEX_MODEL).inputs["labels"] == {"my_label": "x"}
+    assert declared.one(tokens.VERTEX_MODEL).inputs["startupProbe"] == PROBE
     assert declared.one(tokens.VERTEX_MODEL_SET).inputs["models"] == MODELS
     assert declared.one(tokens.VERTEX_MODEL_SET).inputs["labels"] == {"my_model": {"owner": "a"}}
     assert declared.one(tokens.VERTEX_DEPLOYED_MODEL).inputs["autoscalingTargets"] == {"a/my_metric": 60}

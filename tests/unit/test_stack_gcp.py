@@ -14,6 +14,7 @@ import yaml
 from pulumi.output import Unknown
 
 from cohost import catalog, tokens
+from cohost.provider.vertex import probes
 from tests.unit.mocks import ROOT, Recording, Registered
 from tests.unit.mocks_gcp import AGENT, IMAGE, PROJECT, REGION, STORAGE_AGENT, run_main
 
@@ -35,6 +36,7 @@ ANN = "user:ann@example.com"
 pytestmark = pytest.mark.filterwarnings("ignore:.* in favor of:DeprecationWarning")
 
 STABLE = "1b" * 32
+PSC = {"kind": "psc", "allowedProjects": ["other-project"], "address": "http://10.128.0.5"}
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +101,8 @@ def test_the_bucket_is_private_versioned_and_never_forgets_a_live_object(default
     assert inputs["location"] == REGION.upper()
     assert "encryption" not in inputs
     deleting = [rule for rule in inputs["lifecycleRules"] if rule["action"]["type"] == "Delete"]
-    assert [rule["condition"]["withState"] for rule in deleting] == ["ARCHIVED"]
+    assert [rule["condition"]["withState"] for rule in deleting] == ["ARCHIVED"] * len(deleting)
+    assert [rule["condition"]["matchesPrefixes"] for rule in deleting] == [["releases/"], ["repositories/"]]
 
 
 def test_every_api_is_on_before_anything_else_and_stays_on(default: Recording) -> None:
@@ -140,6 +143,14 @@ def test_the_model_is_the_releases_repository_with_strict_start(default: Recordi
     assert not [name for name in model["env"] if name.startswith("AIP_")]
 
 
+def test_nothing_restarts_a_server_that_is_still_loading_within_its_time(default: Recording) -> None:
+    model = default.one(tokens.VERTEX_MODEL).inputs
+    startup = model["startupProbe"]
+    assert list(probes.probe("startupProbe", startup)) == []
+    assert startup["httpGet"] == {"path": model["healthRoute"], "port": model["ports"][0]}
+    assert startup["periodSeconds"] * startup["failureThreshold"] >= model["deploymentTimeoutS"]
+
+
 def test_each_model_is_registered_with_its_owner_and_framework(default: Recording) -> None:
     entries = catalog.load(ROOT / "model_artifacts/catalog.yaml").models
     assert default.one(tokens.VERTEX_MODEL_SET).inputs["labels"] == {
@@ -163,9 +174,12 @@ def test_the_endpoint_has_a_number_of_its_own_and_no_traffic_split(default: Reco
 
 def test_an_endpoint_that_has_to_be_another_one_has_another_number(default: Recording) -> None:
     here = default.one(ENDPOINT).inputs["name"]
-    psc = {"endpoint": {"kind": "psc", "allowedProjects": ["other-project"]}}
-    for settings in (psc, {"endpoint": {"kind": "dedicated"}}, {"encryption": {"kmsKey": KEY}}):
-        assert run_main(settings).one(ENDPOINT).inputs["name"] != here
+    others = [{"endpoint": {"kind": "dedicated"}}, {"encryption": {"kmsKey": KEY}}]
+    others += [{"endpoint": {**PSC, "allowedProjects": allowed}} for allowed in (["other-project"], ["my-project"])]
+    names = {run_main(settings).one(ENDPOINT).inputs["name"] for settings in others}
+    assert len(names - {here}) == len(others)
+    moved = {"endpoint": {**PSC, "address": "http://10.0.0.6", "allowedProjects": ["my-project"]}}
+    assert run_main(moved).one(ENDPOINT).inputs["name"] in names
     assert run_main({"endpoint": {"accessLogs": True}, "labels": {"a": "b"}}).one(ENDPOINT).inputs["name"] == here
 
 
@@ -174,7 +188,9 @@ def test_the_kinds_of_endpoint() -> None:
     assert dedicated.one(ENDPOINT).inputs["dedicatedEndpointEnabled"] is True
     number = dedicated.one(ENDPOINT).inputs["name"]
     assert dedicated.outputs["dns"] == f"{number}.{REGION}-123456789012.prediction.vertexai.goog"
-    psc = run_main({"endpoint": {"kind": "psc", "allowedProjects": ["other-project"]}})
+    assert "address" not in dedicated.one(tokens.VERTEX_ACTIVE_RELEASE).inputs
+    psc = run_main({"endpoint": PSC})
+    assert psc.one(tokens.VERTEX_ACTIVE_RELEASE).inputs["address"] == psc.outputs["address"] == PSC["address"]
     assert psc.one(ENDPOINT).inputs["privateServiceConnectConfig"] == {
         "enablePrivateServiceConnect": True,
         "projectAllowlists": ["other-project"],
@@ -223,7 +239,9 @@ def test_a_new_release_is_deployed_beside_the_old_one_or_after_it_as_update_says
     assert (surge.inputs["update"], surge.options["deleteBeforeReplace"]) == ("surge", False)
     replace = run_main({"update": "replace"}).one(tokens.VERTEX_DEPLOYED_MODEL)
     assert replace.name == "shared"
-    assert (replace.inputs["update"], replace.options["deleteBeforeReplace"]) == ("replace", True)
+    assert (replace.inputs["update"], replace.options["deleteBeforeReplace"]) == ("replace", False), (
+        "the plugin undeploys the old one, and can bring it back"
+    )
 
 
 def test_a_canary_keeps_the_stable_release_as_it_was_deployed() -> None:
@@ -302,7 +320,10 @@ def test_deployers_get_the_project_the_bucket_and_the_account_that_containers_ru
     }
     assert granted["iam.serviceAccountUser"].type == ACCOUNT_MEMBER
     assert granted["cohost_dev_deployer_endpoint"].type == PROJECT_MEMBER
-    assert "condition" in granted["cohost_dev_deployer_activate"].inputs
+    assert granted["cohost_dev_deployer_activate"].inputs["condition"]["expression"] == " || ".join(
+        f'resource.name.startsWith("projects/_/buckets/cohost-dev-models-1a2b3c4/objects/{prefix}")'
+        for prefix in ("releases/", "repositories/")
+    )
 
 
 def test_no_role_has_a_wildcard_or_may_change_who_may_do_what(default: Recording) -> None:

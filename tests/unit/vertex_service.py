@@ -50,8 +50,10 @@ class Service:
     held: bool = False
     stages: tuple[str, ...] = ("STARTING_DEPLOYMENT", "ADDING_NODES_TO_CLUSTER")
     failing: dict[str, Any] | None = None
+    failing_once: bool = False
     refusing: tuple[int, dict[str, Any]] | None = None
     forgetful: bool = False
+    unreadable: bool = False
     limits: dict[str, int] | None = None
     changed_meanwhile: Callable[[], None] | None = None
     operations: dict[str, Running] = field(default_factory=dict)
@@ -127,6 +129,8 @@ class Service:
         if name == f"{ENDPOINT}/operations":
             return 200, {"operations": [running.document for running in self.operations.values()]}
         running = self.operations.get(name)
+        if self.unreadable:
+            return error(403, "PERMISSION_DENIED", "Permission 'aiplatform.operations.get' denied.")
         if running is None:
             return error(404, "NOT_FOUND", "Operation not found.")
         if not running.document.get("done") and not self.held:
@@ -183,6 +187,8 @@ class Service:
         name = f"{ENDPOINT}/operations/{len(self.operations) + 1}"
         document = {"name": name, "metadata": {"@type": f"{_PACKAGE}{kind}OperationMetadata"}}
         failure = self.failing if kind == "DeployModel" else None
+        if failure and self.failing_once:
+            self.failing = None
         self.operations[name] = Running(document, effect, list(stages), failure)
         return 200, document
 

@@ -116,7 +116,8 @@ class Endpoint(Resource):
 def _private(told: Mapping[str, Any] | None) -> dict[str, Any] | None:
     if not told:
         return None
-    others = {name: value for name, value in told.items() if name != "projectAllowlist"}
+    # Of the service attachment pulumi-gcp 10.2.0 tells nothing.
+    others = {name: value for name, value in told.items() if name not in ("projectAllowlist", "serviceAttachment")}
     return {**others, "projectAllowlists": told.get("projectAllowlist", [])}
 
 

@@ -15,6 +15,7 @@ from typing import Final
 
 from botocore.exceptions import BotoCoreError
 
+from cohost.local.ending import Ending, EndingError
 from cohost.local.sagemaker import plans
 from cohost.local.sagemaker.cloud import Cloud
 from cohost.local.sagemaker.control import Caller, now
@@ -33,10 +34,6 @@ _WATCH_SECONDS: Final = 0.2
 _RETRY_SECONDS: Final = 1.0
 
 
-class _EndingError(BaseException):
-    """This process is ending: what is under way stays as recorded, and is no failure."""
-
-
 class Deployments:
     """Does what the records of endpoints say, one thing at a time for each endpoint."""
 
@@ -45,7 +42,7 @@ class Deployments:
         self._traffic, self._telemetry = traffic, telemetry
         self._guard = threading.Lock()
         self._one_at_a_time: dict[str, threading.Lock] = defaultdict(threading.Lock)
-        self._ending = threading.Event()
+        self._ending = Ending()
 
     def resume(self) -> None:
         """Takes up every endpoint that the state holds."""
@@ -64,12 +61,12 @@ class Deployments:
 
     def end(self) -> None:
         """Leaves what is under way as it is recorded."""
-        self._ending.set()
+        self._ending.begin()
 
     def _work(self, arn: str) -> None:
         with self._guard:
             lock = self._one_at_a_time[arn]
-        with lock, suppress(_EndingError):
+        with lock, suppress(EndingError):
             self._carry_out(arn)
 
     def _carry_out(self, arn: str) -> None:
@@ -132,7 +129,7 @@ class Deployments:
                 self._fleets.bring_down(new.fleet)
             self._write(arn, EndpointStatus=IN_SERVICE, Coming=None)
             return
-        self._sleep(policy.linger)
+        self._ending.sleep(policy.linger)
         self._write(arn, EndpointConfigName=plan.config, Deployed=plans.kept(plan), Coming=None, Stage=None)
         self._fleets.bring_down(old.fleet)
         self._write(arn, EndpointStatus=IN_SERVICE)
@@ -143,7 +140,7 @@ class Deployments:
             self._fleets.bring_down(serving.fleet)
         # What it has still to say, while its role and its log group are there.
         self._telemetry.flush()
-        self._stay()
+        self._ending.stay()
         with self._state.changing():
             self._state.endpoints.pop(arn, None)
             self._state.tags.pop(arn, None)
@@ -159,9 +156,9 @@ class Deployments:
                 serving = self._fleets.bring_up(_caller(arn), record["EndpointName"], plan, again=True)
             except Exception as error:
                 _LOG.error("%s does not come back: %s", arn, _reason(error))
-                self._sleep(_RETRY_SECONDS)
+                self._ending.sleep(_RETRY_SECONDS)
                 continue
-            self._stay()
+            self._ending.stay()
             self._traffic.switch(arn, serving)
             return serving
         return None
@@ -172,7 +169,7 @@ class Deployments:
         # An alarm that does not exist, or that the role may not read, could not take anything back.
         self._alarms(caller, plan, Policy.of(record.get("LastDeploymentConfig")))
         serving = self._fleets.bring_up(caller, record["EndpointName"], plan)
-        self._stay()
+        self._ending.stay()
         return serving
 
     def _watch(self, caller: Caller, plan: Plan, policy: Policy) -> None:
@@ -189,17 +186,17 @@ class Deployments:
             left = deadline - time.monotonic()
             if left <= 0:
                 return
-            self._sleep(min(left, _WATCH_SECONDS))
+            self._ending.sleep(min(left, _WATCH_SECONDS))
 
     def _alarms(self, caller: Caller, plan: Plan, policy: Policy) -> list[str]:
         try:
             return self._cloud.alarms_in_alarm(plan.role, list(policy.alarms), caller.region)
         except BotoCoreError as error:
-            self._stay()
+            self._ending.stay()
             raise ProvisioningError(f"CloudWatch does not answer: {error}") from error
 
     def _status(self, arn: str) -> str | None:
-        self._stay()
+        self._ending.stay()
         with self._state.reading():
             return self._state.endpoints.get(arn, {}).get("EndpointStatus")
 
@@ -216,20 +213,11 @@ class Deployments:
 
     def _write(self, arn: str, **members: object) -> None:
         """Changes an endpoint's record; None removes a member."""
-        self._stay()
+        self._ending.stay()
         with self._state.changing():
             changed = {**self._state.endpoints[arn], **members, "LastModifiedTime": now()}
             # Put in place at once: calls look at the status without waiting for anybody.
             self._state.endpoints[arn] = {name: value for name, value in changed.items() if value is not None}
-
-    def _sleep(self, seconds: float) -> None:
-        self._ending.wait(seconds)
-        self._stay()
-
-    def _stay(self) -> None:
-        """Goes no further when the process ends: what fails then fails for that reason alone."""
-        if self._ending.is_set():
-            raise _EndingError
 
 
 def _caller(arn: str) -> Caller:

@@ -18,9 +18,6 @@ _GIB: Final = 2**30
 DEFAULT_QUOTA: Final = 4
 DEFAULT_CAPACITY: Final = 1000
 
-# An estimate: what a loaded model takes of the GPU beside its weights (CUDA context and ONNX Runtime's arena).
-MODEL_OVERHEAD_BYTES: Final = 64 * _MIB
-
 
 @dataclass(frozen=True)
 class InstanceType:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
 
-from cohost.local.sagemaker.limits import MODEL_OVERHEAD_BYTES
+from cohost.local.triton.memory import MODEL_OVERHEAD_BYTES
 
 
 class NoRoomError(Exception):

@@ -7,15 +7,13 @@ mms-container-apis) as Triton implements it (triton-inference-server/server, sag
 from __future__ import annotations
 
 import json
-import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
 from cohost.errors import CohostError
-from cohost.local.process import LOOPBACK
-from cohost.local.triton import install
-from cohost.local.triton.server import THREADS, Reply, TritonServer, backend_flags, free_port
+from cohost.local.triton.launch import prepare
+from cohost.local.triton.server import THREADS, Reply, TritonServer, free_port
 
 TARGET_MODEL: Final = "X-Amzn-SageMaker-Target-Model"
 _MULTI_MODEL: Final = "SAGEMAKER_MULTI_MODEL"
@@ -39,15 +37,14 @@ class MultiModelTriton(TritonServer):
         """
         port, repository = free_port(), folder / "empty"
         repository.mkdir(parents=True, exist_ok=True)
-        command, container, variables = _command(folder, repository, port, mark)
-        super().__init__(
-            folder / f"{mark}.log",
+        launch = prepare(
+            folder,
             mark=mark,
             port=port,
-            command=command,
-            environment={**environment, **variables},
-            container=container,
+            flags=_flags(repository.resolve(), port),
+            environment={**environment, _MULTI_MODEL: "true"},
         )
+        super().__init__(folder / f"{mark}.log", mark=mark, port=port, launch=launch)
 
     def wait_until_ready(self) -> None:
         """Waits for the first good ping.
@@ -74,25 +71,6 @@ class MultiModelTriton(TritonServer):
     def unload(self, model: str, *, target: str) -> Reply:
         """Unloads a model; 200, or 404 when it is not loaded."""
         return self.request("DELETE", f"/models/{model}", headers={TARGET_MODEL: target}, seconds=350)
-
-
-def _command(folder: Path, repository: Path, port: int, mark: str) -> tuple[list[str], str | None, dict[str, str]]:
-    """Returns command, container name if any, and variables: the wheel's Triton, or else the container's."""
-    server = install.wheel()
-    if server:
-        triton = install.from_wheel(server, folder)
-        variables = {**triton.environment, _MULTI_MODEL: "true"}
-        return [*triton.command, *_flags(repository, port), *backend_flags(triton, mark)], None, variables
-    docker = install.docker()
-    if not docker:
-        raise CohostError(
-            "no Triton for this machine: install nvidia-pytriton (Linux, x86-64), or docker for its container"
-        )
-    name = f"{mark}-{uuid.uuid4().hex[:8]}"
-    root = folder.resolve()
-    run = [docker, "run", "--rm", "--name", name, "-e", f"{_MULTI_MODEL}=true"]
-    run += ["-p", f"{LOOPBACK}:{port}:{port}", "-v", f"{root}:{root}", install.CONTAINER_IMAGE, "tritonserver"]
-    return [*run, *_flags(repository.resolve(), port)], name, {}
 
 
 def _flags(repository: Path, port: int) -> list[str]:

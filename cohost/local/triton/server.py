@@ -9,7 +9,7 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +20,7 @@ import urllib3
 from cohost.errors import CohostError
 from cohost.local.process import LOOPBACK, Child
 from cohost.local.triton import install
+from cohost.local.triton.launch import Launch
 
 # Front-end threads: one request each, so this is how many requests run at once (its own default is 8).
 THREADS: Final = 16
@@ -68,9 +69,7 @@ class TritonServer:
         *,
         mark: str,
         port: int,
-        command: Sequence[str],
-        environment: Mapping[str, str],
-        container: str | None = None,
+        launch: Launch,
     ) -> None:
         """Starts the server.
 
@@ -78,14 +77,12 @@ class TritonServer:
             log: File that its output is added to.
             mark: Name of this server in file names and shared memory: letters, digits and hyphens.
             port: What `free_port` gave, where the command lets it listen.
-            command: The command and its arguments.
-            environment: Variables beside those of this process.
-            container: Name of the container that it runs in, if it does.
+            launch: What starts it.
         """
         self.port, self.log = port, log
-        self._mark, self._container = mark, container
+        self._mark, self._container = mark, launch.container
         with log.open("ab") as output:
-            self._child = Child(command, env={**os.environ, **environment}, output=output)
+            self._child = Child(launch.command, env={**os.environ, **launch.environment}, output=output)
         self._pool = urllib3.HTTPConnectionPool(LOOPBACK, port, maxsize=THREADS, block=False, retries=False)
 
     def request(
@@ -204,12 +201,6 @@ def clear(folder: Path, prefix: str) -> None:
             shutil.rmtree(left, ignore_errors=True)
         else:
             left.unlink(missing_ok=True)
-
-
-def backend_flags(triton: install.Installation, mark: str) -> list[str]:
-    """Returns flags for the backends of an assembled Triton, whose shared memory then has the server's mark."""
-    regions = [f"--backend-config={backend},shm-region-prefix-name={mark}" for backend in ("python", "onnxruntime")]
-    return [f"--backend-directory={triton.backends}", *regions]
 
 
 def sweep(mark: str) -> None:

@@ -16,6 +16,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from cohost.errors import CohostError
+from cohost.local.ending import Ending, EndingError
+from cohost.local.triton import memory
+from cohost.local.vertex import probes
 from cohost.local.vertex.artifacts import Artifacts
 from cohost.local.vertex.deploying import DEPLOY, MUTATE, UNDEPLOY
 from cohost.local.vertex.errors import VertexError, precondition
@@ -46,10 +49,6 @@ _POLL_SECONDS: Final = 0.05
 _RETRY_SECONDS: Final = 1.0
 # ModelContainerSpec.deployment_timeout goes up to two hours; nothing here takes longer than this.
 _START_SECONDS: Final = 60.0
-
-
-class _EndingError(BaseException):
-    """This process is ending: what is under way stays as recorded, and is no failure."""
 
 
 class Deployments:
@@ -84,7 +83,7 @@ class Deployments:
         self.models = Models(state, operations, copies, begin=self.begin)
         self._changed = threading.Condition()
         self._replicas: dict[tuple[str, str], Replica] = {}
-        self._ending = threading.Event()
+        self._ending = Ending()
         self._kinds: Mapping[str, Callable[[Record], None]] = {
             UPLOAD: self._upload,
             DEPLOY: self._deploy,
@@ -112,7 +111,7 @@ class Deployments:
 
     def end(self) -> None:
         """Leaves what is under way as it is recorded, and ends every model server."""
-        self._ending.set()
+        self._ending.begin()
         with self._changed:
             self._changed.notify_all()
         for replica in list(self._replicas.values()):
@@ -127,7 +126,7 @@ class Deployments:
         """
         key = (endpoint, deployed)
         with self._changed:
-            while key not in self._replicas and not self._ending.is_set() and time.monotonic() < deadline:
+            while key not in self._replicas and not self._ending.begun() and time.monotonic() < deadline:
                 if not self._is_deployed(endpoint, deployed):
                     break
                 self._changed.wait(_POLL_SECONDS)
@@ -153,7 +152,7 @@ class Deployments:
 
     def _in_background(self, work: Callable[..., None], *arguments: Any) -> None:
         def run() -> None:
-            with suppress(_EndingError):
+            with suppress(EndingError):
                 work(*arguments)
 
         threading.Thread(target=run, daemon=True).start()
@@ -165,7 +164,7 @@ class Deployments:
         except VertexError as error:
             self._operations.end(name, error)
         except Exception as error:
-            self._stay()
+            self._ending.stay()
             _LOG.exception("%s failed for an unexpected reason", name)
             self._operations.end(name, VertexError("INTERNAL", f"{type(error).__name__}: {error}"))
 
@@ -181,10 +180,11 @@ class Deployments:
             for stage in _STAGES:
                 self._enter(operation, stage)
                 if stage == _SERVER_STARTS:
+                    self._check_memory(operation, replica.container)
                     self._start(operation, replica)
         except BaseException as error:
             replica.close(drain=False)
-            if not isinstance(error, _EndingError):
+            if not isinstance(error, EndingError):
                 self._unbill(endpoint, deployed["id"])
             raise
         with self._changed:
@@ -216,7 +216,7 @@ class Deployments:
 
     def _mutate(self, operation: Record) -> None:
         endpoint, changed = operation["work"]["about"], operation["work"]["deployedModel"]
-        self._sleep(_STAGE_SECONDS)
+        self._ending.sleep(_STAGE_SECONDS)
 
         def change() -> None:
             record = self._state.endpoints[endpoint]
@@ -233,11 +233,11 @@ class Deployments:
         while self._is_deployed(endpoint, deployed["id"]):
             replica = Replica(self._folder, self._mark(), self._container(endpoint, deployed))
             try:
-                replica.start(self._stay)
+                replica.start(self._ending.stay)
             except (CohostError, OSError, TimeoutError) as error:
-                self._stay()
+                self._ending.stay()
                 _LOG.error("%s of %s does not come back: %s", deployed["id"], endpoint, error)
-                self._sleep(_RETRY_SECONDS)
+                self._ending.sleep(_RETRY_SECONDS)
                 continue
             with self._changed:
                 self._replicas[endpoint, deployed["id"]] = replica
@@ -255,35 +255,47 @@ class Deployments:
 
     def _start(self, operation: Record, replica: Replica) -> None:
         def stay() -> None:
-            self._stay()
+            self._ending.stay()
             self._check_cancelled(operation)
 
-        endpoint = operation["work"]["about"]
-        place = parse(endpoint)
-        # googleapis/python-aiplatform#4559 quotes the sentence; the container's own words are added here.
-        logs = (
-            f"Model server logs can be found at https://console.cloud.google.com/logs/viewer?project={place.project}"
-            f"&resource=aiplatform.googleapis.com%2FEndpoint%2Fendpoint_id%2F{place.rest.rsplit('/', 1)[-1]}"
-        )
+        logs = _logs(operation["work"]["about"])
         try:
             replica.start(stay)
         except ExitedError as error:
-            raise precondition(f"Model server exited unexpectedly. {logs}. Its last words: {error}") from error
+            raise _exited(operation, str(error)) from error
         except TimeoutError as error:
             raise precondition(
                 "Model server never became ready. Please validate that your model file or container configuration are "
                 f"valid. {logs}. Its last words: {error}"
             ) from error
 
+    def _check_memory(self, operation: Record, container: Container) -> None:
+        """Checks that the GPUs hold all models: this machine's Triton, without a GPU, would load them anyway.
+
+        Raises:
+            VertexError: They do not. ONNX Runtime's words; Triton then ends, as `--exit-on-error` has it.
+        """
+        machine = operation["work"]["deployedModel"]["dedicatedResources"]["machineSpec"]
+        each = self._limits.memory(machine["acceleratorType"]) if machine.get("acceleratorType") else None
+        if each is None:
+            return
+        models = memory.of_repository(container.artifacts)
+        if model := memory.first_without_room(models, each * machine["acceleratorCount"]):
+            raise _exited(
+                operation,
+                f"failed to load '{model}' version 1: Internal: onnx runtime error 6: Failed to allocate memory for "
+                f"requested buffer of size {models[model]}",
+            )
+
     def _enter(self, operation: Record, stage: str) -> None:
         """Goes to a deployment's next stage, and stays there for a moment or for as long as a test asks."""
         self._operations.enter(operation["name"], stage)
         if stage == _BILLED_FROM:
             self._bill(operation)
-        self._sleep(_STAGE_SECONDS)
+        self._ending.sleep(_STAGE_SECONDS)
         while self._limits.holds(stage):
             self._check_cancelled(operation)
-            self._sleep(_POLL_SECONDS)
+            self._ending.sleep(_POLL_SECONDS)
         self._check_cancelled(operation)
 
     def _check_cancelled(self, operation: Record) -> None:
@@ -326,13 +338,16 @@ class Deployments:
         own = {"AIP_ENDPOINT_ID": identity, "AIP_DEPLOYED_MODEL_ID": deployed["id"]}
         if kind := machine.get("acceleratorType"):
             own["AIP_ACCELERATOR_TYPE"] = kind
+        health = spec.get("healthRoute") or route
         return Container(
             artifacts=self._copies.path(deployed["model"], deployed["modelVersionId"]),
             args=spec.get("args", []),
             environment={**given, **own},
             predict_route=spec.get("predictRoute") or f"{route}:predict",
-            health_route=spec.get("healthRoute") or route,
+            health_route=health,
             seconds=min(float(spec.get("deploymentTimeout", f"{_START_SECONDS}s").removesuffix("s")), _START_SECONDS),
+            startup=probes.startup(spec),
+            health_path=probes.health_path(spec, health),
         )
 
     def _mark(self) -> str:
@@ -343,11 +358,19 @@ class Deployments:
             record = self._state.endpoints.get(endpoint, {})
             return any(each["id"] == wanted for each in record.get("deployedModels", []))
 
-    def _sleep(self, seconds: float) -> None:
-        self._ending.wait(seconds)
-        self._stay()
 
-    def _stay(self) -> None:
-        """Goes no further when the process ends: what fails then fails for that reason alone."""
-        if self._ending.is_set():
-            raise _EndingError
+def _exited(operation: Record, words: str) -> VertexError:
+    """What a deployment fails with whose model server ended.
+
+    googleapis/python-aiplatform#4559 quotes the sentence; the container's own words are added here.
+    """
+    logs = _logs(operation["work"]["about"])
+    return precondition(f"Model server exited unexpectedly. {logs}. Its last words: {words}")
+
+
+def _logs(endpoint: str) -> str:
+    place = parse(endpoint)
+    return (
+        f"Model server logs can be found at https://console.cloud.google.com/logs/viewer?project={place.project}"
+        f"&resource=aiplatform.googleapis.com%2FEndpoint%2Fendpoint_id%2F{place.rest.rsplit('/', 1)[-1]}"
+    )

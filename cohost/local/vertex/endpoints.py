@@ -157,8 +157,17 @@ class Endpoints:
 
 
 def view(record: Record) -> Record:
-    """Returns an endpoint as Google answers it."""
-    return strict("Endpoint", {**record, "etag": etag(record["name"], record["updateTime"])})
+    """Returns an endpoint as Google answers it: one by private service connect has its attachment while it serves."""
+    shown = {**record, "etag": etag(record["name"], record["updateTime"])}
+    if "privateServiceConnectConfig" in record and record.get("deployedModels"):
+        place = parse(record["name"])
+        attachment = (
+            f"projects/local-tp/regions/{place.region}/serviceAttachments/gkedpm-{place.rest.rsplit('/', 1)[-1]}"
+        )
+        shown |= {
+            "privateServiceConnectConfig": {**record["privateServiceConnectConfig"], "serviceAttachment": attachment}
+        }
+    return strict("Endpoint", shown)
 
 
 def ids(record: Record) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from cohost.local.vertex import probes
 from cohost.local.vertex.errors import VertexError, invalid, unsupported
 from cohost.local.vertex.names import Name
 from cohost.local.vertex.protos import Record
@@ -25,7 +26,6 @@ _SPEC_MEMBERS: Final = frozenset(
         "sharedMemorySizeMb",
         "startupProbe",
         "healthProbe",
-        "livenessProbe",
     }
 )
 # ModelContainerSpec.env: names that Vertex AI sets itself.
@@ -59,6 +59,7 @@ def check(spec: Record, place: Name) -> None:
         )
     if unknown := spec.keys() - _SPEC_MEMBERS:
         raise unsupported(f"container_spec.{sorted(unknown)[0]}")
+    probes.check(spec)
     if spec.get("command") not in (None, ["tritonserver"]):
         raise unsupported("A container_spec.command other than tritonserver")
     if taken := [each["name"] for each in spec.get("env", []) if each["name"].startswith(_RESERVED)]:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Final
 
+from cohost import vertex_fleet
 from cohost.local.process import read_json
 from cohost.local.vertex.errors import VertexError
 
 _DEFAULT_QUOTA: Final = 4
+_GB: Final = 10**9
 _MIB: Final = 2**20
 # An estimate: what a server that holds a model takes of the GPU beside its weights.
 _GPU_BYTES_IN_USE: Final = 512 * _MIB
@@ -19,6 +21,7 @@ class Limits:
 
     The file, all of it optional:
         quota: {accelerator: GPUs that may serve}.
+        memory: {accelerator: bytes of memory of one GPU}.
         hold: Name of a deployment stage; every deployment stays there for as long as this says so.
         refuse: {method: {status, message}}; such requests are refused so. Methods are "deployModel", "models:upload",
             or without a verb of their own "GET operations", "PATCH endpoints".
@@ -31,6 +34,12 @@ class Limits:
     def quota(self, accelerator: str) -> int:
         """GPUs of a kind that the project may serve on."""
         return int(self._get("quota", {}).get(accelerator, _DEFAULT_QUOTA))
+
+    def memory(self, accelerator: str) -> int | None:
+        """Bytes of memory of one GPU of a kind; None where neither a limit nor the fleet's data tells."""
+        known = vertex_fleet.accelerator(accelerator)
+        found = self._get("memory", {}).get(accelerator, known and known.memory_gb * _GB)
+        return None if found is None else int(found)
 
     def holds(self, stage: str) -> bool:
         """Whether deployments are to stay at a stage."""

@@ -22,11 +22,12 @@ from cohost.local.vertex.protos import Record, document, strict
 from cohost.local.vertex.replica import Replica
 from cohost.local.vertex.state import State
 from cohost.local.vertex.triton import REDIRECT
+from cohost.vertex_endpoint import DEDICATED_BYTES, SHARED_BYTES
 
-SHARED_BYTES: Final = 3 * 2**19
-DEDICATED_BYTES: Final = 10 * 2**20
+# Vertex AI documentation, "Choose an endpoint type" and "Create a public endpoint": the default of the latter, which
+# `clientConnectionConfig` changes.
 _SHARED_SECONDS: Final = 60.0
-_DEDICATED_SECONDS: Final = 3600.0
+_DEDICATED_SECONDS: Final = 600.0
 # Of the connection to Vertex AI, or the caller's own secret: not the container's.
 _NOT_PASSED_ON: Final = frozenset(
     {
@@ -98,8 +99,7 @@ class Predictions:
     def _ask(self, name: str, headers: Mapping[str, str], body: bytes | None) -> tuple[Record, Record, Reply]:
         with self._state.reading():
             endpoint = dict(self._endpoints.endpoint(name))
-        dedicated = endpoint.get("dedicatedEndpointEnabled") or "privateServiceConnectConfig" in endpoint
-        limit, seconds = (DEDICATED_BYTES, _DEDICATED_SECONDS) if dedicated else (SHARED_BYTES, _SHARED_SECONDS)
+        limit, seconds = limits_of(endpoint)
         if body is None or len(body) > limit:
             raise invalid(f"Request payload size exceeds the limit: {limit} bytes.")
         deadline = time.monotonic() + seconds
@@ -124,6 +124,14 @@ class Predictions:
             raise precondition(f"Endpoint {endpoint['name']} doesn't have traffic_split.")
         chosen = random.choices(list(split), weights=list(split.values()))[0]
         return endpoint, deployed[chosen]
+
+
+def limits_of(endpoint: Record) -> tuple[int, float]:
+    """Returns how many bytes a request to an endpoint may have, and how many seconds it may take."""
+    if not (endpoint.get("dedicatedEndpointEnabled") or "privateServiceConnectConfig" in endpoint):
+        return SHARED_BYTES, _SHARED_SECONDS
+    told = endpoint.get("clientConnectionConfig", {}).get("inferenceTimeout", "")
+    return DEDICATED_BYTES, float(told.removesuffix("s") or _DEDICATED_SECONDS)
 
 
 def _answered(replica: Replica, body: bytes, headers: Mapping[str, str], seconds: float) -> Reply:

@@ -17,8 +17,9 @@ from cohost.local.vertex.deployments import Deployments
 from cohost.local.vertex.endpoints import Endpoints
 from cohost.local.vertex.limits import Limits
 from cohost.local.vertex.operations import Operations
-from cohost.local.vertex.predictions import DEDICATED_BYTES, Predictions
+from cohost.local.vertex.predictions import Predictions
 from cohost.local.vertex.state import State
+from cohost.vertex_endpoint import DEDICATED_BYTES
 
 _POLL_SECONDS: Final = 0.05
 

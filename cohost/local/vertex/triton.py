@@ -6,6 +6,7 @@ Contract: "Custom container requirements" (Vertex AI documentation) as Triton im
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +14,9 @@ from typing import Final
 
 from cohost.errors import CohostError
 from cohost.local.process import LOOPBACK
-from cohost.local.triton import install
-from cohost.local.triton.server import THREADS, TritonServer, backend_flags, free_port
+from cohost.local.triton.launch import prepare
+from cohost.local.triton.server import THREADS, TritonServer, free_port
+from cohost.local.vertex.probes import Startup
 
 REDIRECT: Final = "X-Vertex-Ai-Triton-Redirect"
 _WORDS: Final = 1500
@@ -29,8 +31,10 @@ class Container:
         args: The container's arguments.
         environment: Its variables, those that Vertex AI sets included.
         predict_route: Where predictions are asked for.
-        health_route: Where it tells whether it is ready.
+        health_route: What it is told to tell its health by.
         seconds: How long it may take to become ready.
+        startup: What it must answer first, if anything.
+        health_path: Where it is asked whether it is ready; "" = at the health route.
     """
 
     artifacts: Path
@@ -39,6 +43,8 @@ class Container:
     predict_route: str
     health_route: str
     seconds: float
+    startup: Startup | None = None
+    health_path: str = ""
 
 
 class ExitedError(CohostError):
@@ -59,12 +65,10 @@ class VertexTriton(TritonServer):
         Raises:
             CohostError: There is no Triton for this machine.
         """
-        wheel = install.wheel()
-        if not wheel:
-            raise CohostError("no Triton for this machine: install nvidia-pytriton (Linux, x86-64)")
         folder.mkdir(parents=True, exist_ok=True)
-        triton, port = install.from_wheel(wheel, folder), free_port()
-        self._health, self._seconds = container.health_route, container.seconds
+        port = free_port()
+        self._startup, self._seconds = container.startup, container.seconds
+        self._health = container.health_path or container.health_route
         own = {
             "AIP_MODE": "PREDICTION",
             "AIP_HTTP_PORT": str(port),
@@ -72,13 +76,15 @@ class VertexTriton(TritonServer):
             "AIP_PREDICT_ROUTE": container.predict_route,
             "AIP_STORAGE_URI": str(container.artifacts.resolve()),
         }
-        super().__init__(
-            folder / f"{mark}.log",
+        launch = prepare(
+            folder,
             mark=mark,
             port=port,
-            command=[*triton.command, *container.args, *_flags(port), *backend_flags(triton, mark)],
-            environment={**container.environment, **triton.environment, **own},
+            flags=[*container.args, *_flags(port)],
+            environment={**container.environment, **own},
+            repositories=[container.artifacts],
         )
+        super().__init__(folder / f"{mark}.log", mark=mark, port=port, launch=launch)
 
     def wait_until_ready(self, stay: Callable[[], None] = lambda: None) -> None:
         """Waits until the server says that it is ready.
@@ -91,12 +97,16 @@ class VertexTriton(TritonServer):
             ExitedError: It ended; the message holds the end of its log.
             TimeoutError: It was not ready in time; so does this message.
         """
-        if self._becomes_ready(self._health, self._seconds, stay):
-            return
+        deadline = time.monotonic() + self._seconds
+        startup = self._startup
+        if startup and not self._becomes_ready(startup.path, min(startup.seconds, self._seconds), stay):
+            raise self._failed(f"The startup probe, GET {startup.path}, did not succeed in time. ")
+        if not self._becomes_ready(self._health, deadline - time.monotonic(), stay):
+            raise self._failed("")
+
+    def _failed(self, why: str) -> Exception:
         words = self.tail(_WORDS)
-        if self.running():
-            raise TimeoutError(words)
-        raise self._ended(words, ExitedError)
+        return TimeoutError(f"{why}{words}") if self.running() else self._ended(words, ExitedError)
 
 
 def _flags(port: int) -> list[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,11 +21,12 @@ from cohost.provider.current import Current
 from cohost.provider.resource import Change, State, Values
 from cohost.provider.sources import ModelSources
 from cohost.provider.values import UNKNOWN, known
-from cohost.provider.vertex import checks, traffic, verification
+from cohost.provider.vertex import checks, private, traffic, verification
 from cohost.provider.vertex.traffic import ALL, Endpoint, EndpointName, Split
 from cohost.release import CURRENT_KEY, Release, for_vertex, release_key
 
 if TYPE_CHECKING:
+    from cohost.client.vertex import VertexTransport
     from cohost.store import ObjectStore
 
 DEFAULT_PROBE: Final = 5
@@ -70,7 +71,9 @@ _FIELDS: Final = {
     "probePercent": _percent(1, ALL),
     "canary": _canary,
     "gpu": properties.flag,
+    "address": private.address,
 }
+_OPTIONAL: Final = ("canary", "address")
 
 
 class VertexActiveRelease:
@@ -86,7 +89,7 @@ class VertexActiveRelease:
 
     def check(self, context: Context, olds: Values | None, news: Values) -> Iterator[Problem]:
         """Checks the inputs, and that the release is the one that the models make."""
-        found = list(checks.problems(news, _FIELDS, optional=("canary",)))
+        found = list(checks.problems(news, _FIELDS, optional=_OPTIONAL))
         yield from found
         if found:
             return
@@ -180,7 +183,7 @@ def _release(context: Context, before: Values | None, inputs: Values) -> dict[st
     wanted, models = _wanted(inputs), _active_models(store, current, inputs)
     traffic.ensure_deployed(endpoint, wanted)
     sources = ModelSources(context.root / inputs["catalog"], store)
-    with _put_back(context, before, inputs, endpoint):
+    with _put_back(context, before, inputs, endpoint, current):
         _verify(context, before, inputs, endpoint, current, sources)
         signatures = sources.signatures(active.known_inputs(store, current, models), models)
         context.ensure_running("activating the release")
@@ -237,26 +240,36 @@ def _verify(
     sources: ModelSources,
 ) -> None:
     """Gives the deployed model its probe share, and asks it."""
-    from cohost.client.vertex import VertexTransport
-
     models = _to_verify(before, inputs, current)
     if not models:
         return
     id, tests = inputs["deployedModel"], sources.smoke_tests(models)
-    probe = int(inputs["probePercent"])
-    split = endpoint.split
-    if split.get(id, 0) < probe:
-        split = traffic.shared(split, id, probe)
-        traffic.set_split(context, inputs["region"], endpoint.name, split)
-    probed = verification.Probed(id, split[id])
-    credentials = context.gcp.credentials()
-    transport = VertexTransport(endpoint.name, dedicated_dns=endpoint.dns or None, credentials=credentials)
-    try:
+    with closing(_transport(context, inputs, endpoint)) as transport:
+        probe = int(inputs["probePercent"])
+        split = endpoint.split
+        if split.get(id, 0) < probe:
+            split = traffic.shared(split, id, probe)
+            traffic.set_split(context, inputs["region"], endpoint.name, split)
+        probed = verification.Probed(id, split[id])
         verification.verify(context, transport, probed, models, tests)
         if inputs["gpu"] and not _serving(inputs, current):
             verification.ensure_gpu_used(context, transport, id)
-    finally:
-        transport.close()
+
+
+def _transport(context: Context, inputs: Values, endpoint: Endpoint) -> VertexTransport:
+    """The way to the endpoint, which is looked for first where only some networks have one."""
+    from cohost.client.vertex import VertexTransport
+
+    address = inputs.get("address")
+    transport = VertexTransport(
+        endpoint.name,
+        dedicated_dns=endpoint.dns or None,
+        private_address=address,
+        credentials=context.gcp.credentials(),
+    )
+    if address:
+        private.ensure_reachable(context, endpoint, transport.url)
+    return transport
 
 
 def _to_verify(before: Values | None, inputs: Values, current: Current | None) -> dict[str, str]:
@@ -289,31 +302,48 @@ def _serving(inputs: Values, current: Current | None) -> dict[str, str]:
 
 
 @contextmanager
-def _put_back(context: Context, before: Values | None, inputs: Values, endpoint: Endpoint) -> Iterator[None]:
+def _put_back(
+    context: Context, before: Values | None, inputs: Values, endpoint: Endpoint, current: Current | None
+) -> Iterator[None]:
     """Puts the split back as it was when what is inside fails, also when it was cancelled.
 
     Raises:
-        DeploymentError: What is inside failed, and so did this.
+        DeploymentError: What is inside failed; with what else is left, or that this failed too.
     """
     try:
         yield
     except Exception as error:
         brief = replace(context, cancelled=lambda: False, deadline=time.monotonic() + _GRACE_S)
+        split = _split_before(before, inputs, endpoint, current)
         try:
-            traffic.set_split(brief, inputs["region"], endpoint.name, _split_before(before, inputs, endpoint))
+            traffic.set_split(brief, inputs["region"], endpoint.name, split)
         except CohostError as another:
             raise DeploymentError(f"{error}; and the traffic split was not put back: {another}") from error
+        if isinstance(error, DeploymentError) and inputs["deployedModel"] not in split:
+            raise DeploymentError(f"{error}\n{_left(endpoint.name, inputs['deployedModel'], split)}") from error
         raise
 
 
-def _split_before(before: Values | None, inputs: Values, endpoint: Endpoint) -> dict[str, int]:
+def _left(endpoint: str, id: str, split: Split) -> str:
+    """What a failed release leaves, which is not undeployed here: it is a resource of its own (decision 011)."""
+    serving = ", ".join(sorted(split)) or "nobody"
+    return (
+        f"{serving} answers all calls; {id} stays deployed without any, and costs: the next `up` asks it again, or "
+        f"undeploys it once another release is active; sooner: {traffic.undeploying(endpoint, id)}"
+    )
+
+
+def _split_before(before: Values | None, inputs: Values, endpoint: Endpoint, current: Current | None) -> dict[str, int]:
     """The split without a deployed model that is not verified, which a killed run may have given calls."""
     id = inputs["deployedModel"]
     if _is_verified(before, inputs):
         return dict(endpoint.split)
     rest = traffic.without(endpoint.split, id)
-    if rest or before is None or not before.get("deployedModel"):
+    if rest:
         return rest
+    if before is None or not before.get("deployedModel"):
+        # An active release of this endpoint that the state does not know: who has all calls is who answers them.
+        return dict(endpoint.split) if _serving(inputs, current) else {}
     wanted = _wanted(before)
     return wanted if set(wanted) <= set(endpoint.deployed) - {id} else {}
 

@@ -18,6 +18,7 @@ from cohost.provider.values import UNKNOWN
 
 MODEL_ID_LENGTH: Final = 63
 LABEL_LENGTH: Final = 63
+_LAST_PORT: Final = 65535
 _REGION: Final = re.compile(r"[a-z]+-[a-z]+\d+")
 _PROJECT: Final = re.compile(r"[a-z0-9.:-]+")
 _LABEL_KEY: Final = re.compile(r"[a-z][a-z0-9_-]{0,62}")
@@ -52,7 +53,26 @@ def matching(pattern: str, expected: str) -> Validator:
 
 project: Final = matching(_PROJECT.pattern, "the id of a Google Cloud project")
 region: Final = matching(_REGION.pattern, "a region such as europe-west4")
+route: Final = matching(r"/\S*", "a path that begins with /")
 store_url: Final = matching(r"gs://[^/]+(/[^/]+)*", "gs://<bucket>/<prefix> without a final slash")
+
+
+def any_text(path: str, value: Any) -> Iterator[Problem]:
+    """A text, perhaps an empty one."""
+    if not isinstance(value, str):
+        yield Problem("", path, f"is {value!r}; a text is expected")
+
+
+def from_zero(path: str, value: Any) -> Iterator[Problem]:
+    """A whole number from 0."""
+    if isinstance(value, bool) or (value != 0 and next(properties.count(path, value), None)):
+        yield Problem("", path, f"is {value!r}; a whole number from 0 is expected")
+
+
+def port(path: str, value: Any) -> Iterator[Problem]:
+    """A port."""
+    if next(properties.count(path, value), None) or value > _LAST_PORT:
+        yield Problem("", path, f"is {value!r}; a port from 1 to {_LAST_PORT} is expected")
 
 
 def labels(path: str, value: Any) -> Iterator[Problem]:

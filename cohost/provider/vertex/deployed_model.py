@@ -17,22 +17,12 @@ from cohost.provider import properties
 from cohost.provider.context import Context
 from cohost.provider.resource import Change, State, Values
 from cohost.provider.values import UNKNOWN, known
-from cohost.provider.vertex import checks, deployment, quota, traffic
+from cohost.provider.vertex import checks, deployment, quota, replaced, traffic
 from cohost.provider.vertex.traffic import Endpoint, EndpointName
 
 # What the quota depends on.
 _CHARGED: Final = ("project", "region", "acceleratorType", "acceleratorCount", "minReplicas", "spot", "update")
 _ID: Final = re.compile(r"(.+)/deployedModels/([0-9]{1,10})")
-
-
-def _any_text(path: str, value: Any) -> Iterator[Problem]:
-    if not isinstance(value, str):
-        yield Problem("", path, f"is {value!r}; a text is expected")
-
-
-def _from_zero(path: str, value: Any) -> Iterator[Problem]:
-    if value != 0 or isinstance(value, bool):
-        yield from properties.count(path, value)
 
 
 def _targets(path: str, value: Any) -> Iterator[Problem]:
@@ -56,15 +46,15 @@ _FIELDS: Final = {
     "model": checks.matching(
         r"projects/[^/]+/locations/[^/]+/models/[^/@]+@[^/@]+", "projects/…/locations/…/models/<id>@<version>"
     ),
-    "displayName": _any_text,
+    "displayName": checks.any_text,
     "machineType": properties.text,
-    "acceleratorType": _any_text,
-    "acceleratorCount": _from_zero,
+    "acceleratorType": checks.any_text,
+    "acceleratorCount": checks.from_zero,
     "minReplicas": properties.count,
     "maxReplicas": properties.count,
     "autoscalingTargets": _targets,
     "spot": properties.flag,
-    "serviceAccount": _any_text,
+    "serviceAccount": checks.any_text,
     "disableContainerLogging": properties.flag,
     "enableAccessLogging": properties.flag,
     "update": _update,
@@ -141,9 +131,15 @@ class DeployedModel:
         return State(id, inputs, {**inputs, "deployedModelId": found[2]})
 
     def delete(self, context: Context, outputs: Values) -> None:
-        """Undeploys it and waits until its machines are given back."""
+        """Undeploys it, waits until its machines are given back, and deletes a model version that has been replaced.
+
+        With `update: replace` that stays until the model changes again: it is the way back if the new one fails.
+        """
         id = outputs.get("deployedModelId") or deployment.deployed_model_id(outputs)
-        traffic.undeploy(context, outputs["region"], outputs["endpoint"], id)
+        region, endpoint = outputs["region"], outputs["endpoint"]
+        traffic.undeploy(context, region, endpoint, id)
+        if outputs.get("update") != "replace":
+            replaced.release(context, region, outputs["model"], f"{endpoint}/deployedModels/{id}")
 
 
 def _previewed_id(wanted: Values) -> Any:

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from typing import Any, Final
 
-from cohost.errors import DeploymentError
+from cohost.errors import CohostError, DeploymentError
 from cohost.provider import properties
 from cohost.provider.context import Context, OperationCancelled
 from cohost.provider.google import GoogleError
@@ -166,12 +167,12 @@ def ensure(context: Context, wanted: Values, id: str) -> dict[str, Any]:
             _mutate(context, wanted, endpoint.deployed[id], id)
             return outputs
         quota.ensure(context, wanted, endpoint, id)
-        if wanted["update"] == "replace":
-            _make_room(context, wanted, endpoint)
-        operation = _begin(context, wanted, id)
-        begun = True
-        if operation is not None:
-            _finish(context, outputs, operation)
+        request = _request(wanted, id)
+        with _room(context, wanted, endpoint) if wanted["update"] == "replace" else nullcontext():
+            operation = _begin(context, wanted, request)
+            begun = True
+            if operation is not None:
+                _finish(context, outputs, operation)
     except OperationCancelled as error:
         if begun:
             raise PartialFailure(str(error), outputs) from error
@@ -179,15 +180,47 @@ def ensure(context: Context, wanted: Values, id: str) -> dict[str, Any]:
     return outputs
 
 
-def _make_room(context: Context, wanted: Values, endpoint: Endpoint) -> None:
-    for other in sorted(endpoint.deployed, key=lambda other: (other in endpoint.split, other)):
-        traffic.undeploy(context, wanted["region"], endpoint.name, other)
-        context.info(f"undeployed {other} before the new one (update: replace)")
+@contextmanager
+def _room(context: Context, wanted: Values, endpoint: Endpoint) -> Iterator[None]:
+    """Undeploys everything else first; who had calls comes back, with them, when what is inside fails.
+
+    Raises:
+        DeploymentError: What is inside failed; with what serves now.
+    """
+    try:
+        for other in sorted(endpoint.deployed, key=lambda other: (other in endpoint.split, other)):
+            traffic.undeploy(context, wanted["region"], endpoint.name, other)
+            context.info(f"undeployed {other} before the new one (update: replace)")
+        yield
+    except DeploymentError as error:
+        if not endpoint.split:
+            raise
+        raise DeploymentError(f"{error}\n{_brought_back(context, wanted['region'], endpoint)}") from error
 
 
-def _begin(context: Context, wanted: Values, id: str) -> str | None:
-    """Asks Google to deploy; the name of its operation, or None when it is there meanwhile."""
-    clients = context.gcp.clients(wanted["region"])
+def _brought_back(context: Context, region: str, endpoint: Endpoint) -> str:
+    """Deploys again who had calls, and gives them back; what came of it."""
+    name, ids = EndpointName.parse(endpoint.name), ", ".join(sorted(endpoint.split))
+    assert name is not None
+    context.status(f"bringing {ids} back", last=True)
+    try:
+        for id in sorted(endpoint.split):
+            before = settings(name, endpoint.name, endpoint.deployed[id])
+            operation = _begin(context, before, _request(before, id))
+            if operation is not None:
+                _finish(context, {**before, "deployedModelId": id}, operation)
+        traffic.set_split(context, region, endpoint.name, endpoint.split)
+    except CohostError as error:
+        return f"{ids} did not come back either, so nothing may serve: `refresh`, then `up`; it said: {error}"
+    return f"{ids} was deployed again, and has its calls as before"
+
+
+def _request(wanted: Values, id: str) -> dict[str, Any]:
+    """What DeployModel is asked.
+
+    Raises:
+        DeploymentError: There is no such accelerator.
+    """
     message = {
         "id": id,
         "model": wanted["model"],
@@ -205,11 +238,16 @@ def _begin(context: Context, wanted: Values, id: str) -> str | None:
         "disable_container_logging": wanted["disableContainerLogging"],
         "enable_access_logging": wanted["enableAccessLogging"],
     }
-    request = {"endpoint": wanted["endpoint"], "deployed_model": message}
+    return {"endpoint": wanted["endpoint"], "deployed_model": message}
+
+
+def _begin(context: Context, wanted: Values, request: Mapping[str, Any]) -> str | None:
+    """Asks Google to deploy; the name of its operation, or None when it is there meanwhile."""
+    clients = context.gcp.clients(wanted["region"])
     doing = f"deploying {wanted['model']} on {wanted['machineType']}"
 
     def attempt(endpoint: Endpoint) -> str | None:
-        if id in endpoint.deployed:
+        if request["deployed_model"]["id"] in endpoint.deployed:
             return None
         return operations.start(context, doing, lambda: clients.endpoints.deploy_model(request=request))
 
@@ -250,7 +288,7 @@ def _finish(context: Context, outputs: Values, operation: str) -> None:
             context, context.gcp, region, operation, partial(traffic.tell, context), doing=f"deploying {id}"
         )
     except GoogleError as error:
-        if not _ended(context, region, operation):
+        if not operations.ended(context.gcp, region, operation):
             raise PartialFailure(f"{error}; Google goes on, and the next `up` takes it up", outputs) from error
         left = id in traffic.needed(context, region, name).deployed
         if left and error.status == "NOT_FOUND":  # Google knows the outcome, but not the operation any more
@@ -258,13 +296,6 @@ def _finish(context: Context, outputs: Values, operation: str) -> None:
         if left:
             traffic.undeploy(context, region, name, id)
         raise DeploymentError(f"{error}{_hint(error, name)}") from error
-
-
-def _ended(context: Context, region: str, operation: str) -> bool:
-    try:
-        return bool(context.gcp.clients(region).get(operation).get("done"))
-    except GoogleError as error:
-        return error.status == "NOT_FOUND"
 
 
 def _hint(error: GoogleError, endpoint: str) -> str:

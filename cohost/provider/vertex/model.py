@@ -12,8 +12,9 @@ from cohost.provider.context import Context
 from cohost.provider.properties import entry
 from cohost.provider.resource import Change, PartialFailure, State, Values
 from cohost.provider.values import UNKNOWN, known
-from cohost.provider.vertex import checks, models
-from cohost.provider.vertex.models import CONTENT, DEFAULT_ALIAS, OWN_LABELS, Version, Wanted
+from cohost.provider.vertex import checks, container, models, probes, replaced
+from cohost.provider.vertex.container import CONTENT
+from cohost.provider.vertex.models import DEFAULT_ALIAS, OWN_LABELS, Version, Wanted
 
 _NAME: Final = re.compile(r"projects/([^/]+)/locations/([^/]+)/models/([^/@]+)(?:@([^/@]+))?")
 _ALIAS: Final = re.compile(r"[a-z][a-zA-Z0-9-]{0,126}[a-z0-9]")
@@ -41,8 +42,8 @@ def _ports(path: str, value: Any) -> Iterator[Problem]:
         yield Problem("", path, f"is {value!r}; a list of ports is expected")
         return
     for index, port in enumerate(value):
-        if port is not UNKNOWN and (next(properties.count("", port), None) or port > 65535):
-            yield Problem("", f"{path}[{index}]", f"is {port!r}; a port from 1 to 65535 is expected")
+        if port is not UNKNOWN:
+            yield from checks.port(f"{path}[{index}]", port)
 
 
 def _start_time(path: str, value: Any) -> Iterator[Problem]:
@@ -71,20 +72,20 @@ def _aliases(path: str, value: Any) -> Iterator[Problem]:
             yield Problem("", f"{path}[{index}]", message)
 
 
-_route: Final = checks.matching(r"/\S*", "a path that begins with /")
 _FIELDS: Final = {
     "project": checks.project,
     "region": checks.region,
-    "modelId": checks.matching(r"[a-z_][a-z0-9_-]{0,62}", "a letter, then at most 62 of a-z, 0-9, _ and -,"),
+    "modelId": checks.matching(r"[a-z_][a-z0-9_-]{0,62}", "a-z or _, then at most 62 of a-z, 0-9, _ and -,"),
     "displayName": checks.matching(r"(?s).{1,128}", "a text of at most 128 characters"),
     "image": properties.text,
     "args": _args,
     "env": _env,
-    "predictRoute": _route,
-    "healthRoute": _route,
+    "predictRoute": checks.route,
+    "healthRoute": checks.route,
     "ports": _ports,
     "sharedMemoryMb": properties.count,
     "deploymentTimeoutS": _start_time,
+    **dict.fromkeys(probes.NAMES, probes.probe),
     "artifactUri": checks.store_url,
     "labels": _labels,
     "aliases": _aliases,
@@ -93,7 +94,7 @@ _FIELDS: Final = {
 }
 # What Vertex AI has a value of its own for.
 _OPTIONAL: Final = (
-    *("predictRoute", "healthRoute", "sharedMemoryMb", "deploymentTimeoutS"),
+    *("predictRoute", "healthRoute", "sharedMemoryMb", "deploymentTimeoutS", *probes.NAMES),
     *("serviceAccount", "kmsKey"),
 )
 _REPLACING: Final = ("project", "region", "modelId", "kmsKey")
@@ -110,7 +111,8 @@ class Model:
         """Checks the inputs, that the image is in the region, and that another key comes with another id."""
         yield from checks.problems(news, _FIELDS, _OPTIONAL)
         yield from checks.image(news)
-        if olds and _same_model(olds, news) and olds.get("kmsKey") != news.get("kmsKey"):
+        key = news.get("kmsKey")
+        if olds and _same_model(olds, news) and key is not UNKNOWN and olds.get("kmsKey") != key:
             yield Problem(
                 "", "kmsKey", f"is fixed while the model {news['modelId']} is there: give another modelId too, which "
                 "brings up a new model before the old one is deleted"
@@ -167,17 +169,25 @@ class Model:
 
 def _ensure(context: Context, before: Values | None, inputs: Values) -> Values:
     wanted = _wanted(context, inputs)
-    version, others = models.register(context, wanted, known=before is not None)
-    if version not in others:
+    version, there = models.register(context, wanted, known=before is not None)
+    if version not in there:
         context.status(f"version {version.id} of {wanted.model_id}", last=True)
     outputs = {**inputs, **_names(wanted.name, version)}
+    others = [_claimed(context, wanted, before or {}, each) for each in there if each.id != version.id]
     dropped = (before or {}).get("aliases") or ()
     try:
         models.align(context, wanted, version, dropped=dropped)
     except CohostError as error:
         raise PartialFailure(str(error), {**outputs, **_changeable(version, before or inputs)}) from error
-    models.sweep(context, wanted, others, keep=version.id, ours=[*wanted.aliases, *dropped])
+    replaced.sweep(context, wanted, others)
     return outputs
+
+
+def _claimed(context: Context, wanted: Wanted, before: Values, version: Version) -> Version:
+    """A version that is being replaced, labelled as this resource's own where an import has brought it in."""
+    if version.id != before.get("versionId") or wanted.is_owner_of([version]):
+        return version
+    return models.claim(context, wanted, version, before.get("aliases") or ())
 
 
 def _wanted(context: Context, inputs: Values) -> Wanted:
@@ -207,7 +217,7 @@ def _content_changes(outputs: Values, news: Values) -> bool:
     place = ("project", "region", "modelId", "kmsKey")
     if not _same_model(outputs, news) or not known({name: news.get(name) for name in (*place, *CONTENT)}):
         return True
-    return models.fingerprint(outputs) != models.fingerprint(news)
+    return container.fingerprint(outputs) != container.fingerprint(news)
 
 
 def _live_inputs(version: Version, outputs: Values) -> dict[str, Any]:

@@ -6,11 +6,9 @@ Fields and rules: google/cloud/aiplatform/v1, model.proto and model_service.prot
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Final
 
@@ -18,22 +16,19 @@ from cohost.errors import DeploymentError
 from cohost.provider.context import Context
 from cohost.provider.google import GoogleError, words
 from cohost.provider.patience import patiently
-from cohost.provider.vertex import operations
+from cohost.provider.vertex import container, operations
 
 DEFAULT_ALIAS: Final = "default"
-# What makes a version: each of these is fixed in it. Wire names of `cohost:vertex:Model`.
-CONTENT: Final = (
-    *("image", "args", "env", "predictRoute", "healthRoute", "ports"),
-    *("sharedMemoryMb", "deploymentTimeoutS", "artifactUri"),
-)
-# Labels by which an interrupted run's work is found again: whose it is, and what it holds.
+# Labels by which a run finds again what another one has made: whose it is, what it holds, how it is called.
 _OWNER_LABEL: Final = "cohost-owner"
 _CONTENT_LABEL: Final = "cohost-content"
-OWN_LABELS: Final = frozenset({_OWNER_LABEL, _CONTENT_LABEL})
+_ALIASES_LABEL: Final = "cohost-aliases"
+OWN_LABELS: Final = frozenset({_OWNER_LABEL, _CONTENT_LABEL, _ALIASES_LABEL})
 # Google's own labels, which nobody else can change (annotation.proto and others).
 _SYSTEM_LABELS: Final = ("aiplatform.googleapis.com/", "goog")
-_LABEL_DIGITS: Final = 32
-_DEFAULT_PORTS: Final = (8080,)
+_MARK_DIGITS: Final = 8
+# So many marks fit into a label's value, which has 63 characters at most.
+_MARKS: Final = 7
 _READ_S: Final = 20.0
 _UPLOAD: Final = "UploadModelOperationMetadata"
 
@@ -45,7 +40,7 @@ class Version:
     Attributes:
         id: Its number, as text.
         display_name: The model's name for people.
-        content: What it holds, by the names in CONTENT; without the container where Vertex AI does not tell it.
+        content: What it holds (`container.content`).
         labels: All but Google's own; the plugin's own included.
         aliases: All of them, "default" included.
         deployed: Full names of the deployed models made from it, `<endpoint>/deployedModels/<id>`.
@@ -65,6 +60,16 @@ class Version:
         """The labels that are not the plugin's own."""
         return {name: value for name, value in self.labels.items() if name not in OWN_LABELS}
 
+    def may_go(self, aliases: Iterable[str]) -> bool:
+        """Whether nobody misses it, with these aliases, once nothing is deployed from it.
+
+        It is then one that a resource made and does not keep as history, and has no aliases but those it was given
+        there: any other is somebody's choice. A version that merely shows the labels of its model, made by somebody
+        else, has other artifacts, and so other marks.
+        """
+        marks = self.labels.get(_ALIASES_LABEL, "").split("_")
+        return set(_marks(self.content["artifactUri"], aliases)) <= set(marks)
+
 
 @dataclass(frozen=True)
 class Wanted:
@@ -75,10 +80,10 @@ class Wanted:
         region: Where.
         model_id: The last part of its name.
         display_name: For people.
-        content: By the names in CONTENT; what is absent is left to Vertex AI.
+        content: By the names in `container.CONTENT`; what is absent is left to Vertex AI.
         labels: The user's.
         owner: The resource that registers it, by its URN.
-        aliases: Beside "default".
+        aliases: Beside "default"; None of a model whose versions stay for ever, as its history.
         service_account: Reads image and artifacts, or None.
         kms_key: Or None.
     """
@@ -90,7 +95,7 @@ class Wanted:
     content: Mapping[str, Any]
     labels: Mapping[str, str]
     owner: str
-    aliases: Collection[str] = ()
+    aliases: Collection[str] | None = None
     service_account: str | None = None
     kms_key: str | None = None
 
@@ -102,8 +107,11 @@ class Wanted:
     @cached_property
     def all_labels(self) -> dict[str, str]:
         """The user's labels and the plugin's own."""
-        owner = hashlib.sha256(self.owner.encode()).hexdigest()[:_LABEL_DIGITS]
-        return {**self.labels, _OWNER_LABEL: owner, _CONTENT_LABEL: fingerprint(self.content)}
+        owner = hashlib.sha256(self.owner.encode()).hexdigest()[: container.DIGITS]
+        own = {_OWNER_LABEL: owner, _CONTENT_LABEL: container.fingerprint(self.content)}
+        if self.aliases is not None:
+            own[_ALIASES_LABEL] = "_".join(_marks(self.content["artifactUri"], self.aliases)[:_MARKS])
+        return {**self.labels, **own}
 
     def is_owner_of(self, versions: Iterable[Version]) -> bool:
         """Whether one of a model's versions was made for the same resource."""
@@ -120,20 +128,12 @@ def full_name(project: str, region: str, model_id: str) -> str:
     return f"{location(project, region)}/models/{model_id}"
 
 
-def fingerprint(content: Mapping[str, Any]) -> str:
-    """A content in 32 hex digits; numbers of the wire are floats, and no port means port 8080."""
-    plain = {name: _plain(content[name]) for name in CONTENT if content.get(name) not in (None, "", [], {}, 0)}
-    plain.setdefault("ports", list(_DEFAULT_PORTS))
-    text = json.dumps(plain, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()[:_LABEL_DIGITS]
-
-
 def holds(version: Version, content: Mapping[str, Any]) -> bool:
     """Whether a version has this content: by its label, or by comparing where it has none."""
     if version.content["artifactUri"] != content["artifactUri"]:
         return False
-    label = version.labels.get(_CONTENT_LABEL) or fingerprint(version.content)
-    return label == fingerprint(content)
+    label = version.labels.get(_CONTENT_LABEL) or container.fingerprint(version.content)
+    return label == container.fingerprint(content)
 
 
 def read(context: Context, region: str, name: str) -> Version | None:
@@ -210,6 +210,25 @@ def register(context: Context, wanted: Wanted, *, known: bool) -> tuple[Version,
     return _upload(context, wanted, first=not before), before
 
 
+def claim(context: Context, wanted: Wanted, version: Version, aliases: Collection[str]) -> Version:
+    """Labels a version, such as one that was adopted, as the resource's own.
+
+    Args:
+        context: The operation.
+        wanted: The model.
+        version: As it is.
+        aliases: Those that the resource has given it.
+
+    Raises:
+        GoogleError: Refused.
+    """
+    own = replace(wanted, content=version.content, labels=version.users_labels, aliases=aliases).all_labels
+    with words(f"labelling version {version.id} of {wanted.model_id}"):
+        client = context.gcp.clients(wanted.region).models
+        _patch(client, {"name": f"{wanted.name}@{version.id}", "labels": own}, "labels")
+    return replace(version, labels=own)
+
+
 def align(context: Context, wanted: Wanted, version: Version, *, dropped: Collection[str] = ()) -> None:
     """Changes what can be changed of a version: the model's display name, the labels, the aliases.
 
@@ -233,33 +252,20 @@ def align(context: Context, wanted: Wanted, version: Version, *, dropped: Collec
             if left is not None and left.labels != wanted.all_labels:
                 _patch(client, {"name": name, "labels": labels}, "labels")
                 left = read(context, wanted.region, versioned)
-        given = {DEFAULT_ALIAS, *wanted.aliases}
+        given = {DEFAULT_ALIAS, *(wanted.aliases or ())}
         merge = sorted(given - set(version.aliases))
         merge += sorted(f"-{alias}" for alias in set(dropped) & set(version.aliases) - given)
         if merge:
             client.merge_version_aliases(name=versioned, version_aliases=merge)
 
 
-def sweep(context: Context, wanted: Wanted, there: Iterable[Version], *, keep: str, ours: Collection[str]) -> None:
-    """Deletes versions that nothing is deployed from; the others are left to a later run.
+def delete_version(context: Context, region: str, name: str, doing: str) -> None:
+    """Deletes a version.
 
-    Args:
-        context: The operation.
-        wanted: The model.
-        there: Its versions.
-        keep: The one in use, by id.
-        ours: Aliases of this resource, now or before; a version with any other is somebody's choice and stays.
+    Raises:
+        GoogleError: Refused, such as while something is deployed from it.
     """
-    mine = {DEFAULT_ALIAS, *ours}
-    for version in there:
-        if version.id == keep or version.deployed or set(version.aliases) - mine:
-            continue
-        name, doing = f"{wanted.name}@{version.id}", f"deleting version {version.id} of {wanted.model_id}"
-        try:
-            _operate(context, wanted.region, doing, lambda client, name=name: client.delete_model_version(name=name))
-        except GoogleError as error:
-            if error.status not in ("FAILED_PRECONDITION", "NOT_FOUND"):
-                context.warning(f"{error}; a later `up` tries again")
+    _operate(context, region, doing, lambda client: client.delete_model_version(name=name))
 
 
 def delete(context: Context, region: str, name: str) -> None:
@@ -284,10 +290,10 @@ def delete(context: Context, region: str, name: str) -> None:
 
 def _upload(context: Context, wanted: Wanted, *, first: bool) -> Version:
     content, labels = wanted.content, wanted.all_labels
-    aliases = [*wanted.aliases] if first else [DEFAULT_ALIAS, *wanted.aliases]
+    aliases = [*([] if first else [DEFAULT_ALIAS]), *(wanted.aliases or ())]
     model: dict[str, Any] = {
         "display_name": wanted.display_name,
-        "container_spec": _container(content),
+        "container_spec": container.spec(content),
         "artifact_uri": content["artifactUri"],
         "labels": labels,
         "version_aliases": aliases,
@@ -307,43 +313,12 @@ def _upload(context: Context, wanted: Wanted, *, first: bool) -> Version:
     return version
 
 
-def _container(content: Mapping[str, Any]) -> dict[str, Any]:
-    """A ModelContainerSpec; what is not given is left to Vertex AI."""
-    spec: dict[str, Any] = {
-        "image_uri": content["image"],
-        "args": list(content.get("args") or ()),
-        "env": [{"name": name, "value": value} for name, value in sorted((content.get("env") or {}).items())],
-        "ports": [{"container_port": int(port)} for port in content.get("ports") or ()],
-        "predict_route": content.get("predictRoute") or "",
-        "health_route": content.get("healthRoute") or "",
-    }
-    if content.get("sharedMemoryMb"):
-        spec["shared_memory_size_mb"] = int(content["sharedMemoryMb"])
-    if content.get("deploymentTimeoutS"):
-        spec["deployment_timeout"] = timedelta(seconds=int(content["deploymentTimeoutS"]))
-    return spec
-
-
 def _version(model: Any) -> Version:
     """Reads google.cloud.aiplatform_v1.types.Model."""
-    content: dict[str, Any] = {"artifactUri": model.artifact_uri.rstrip("/")}
-    container = model.container_spec
-    if container.image_uri:
-        timeout = container.deployment_timeout
-        content |= {
-            "image": container.image_uri,
-            "args": list(container.args),
-            "env": {each.name: each.value for each in container.env},
-            "predictRoute": container.predict_route,
-            "healthRoute": container.health_route,
-            "ports": [port.container_port for port in container.ports],
-            "sharedMemoryMb": container.shared_memory_size_mb,
-            "deploymentTimeoutS": int(timeout.total_seconds()) if timeout else 0,
-        }
     return Version(
         id=model.version_id,
         display_name=model.display_name,
-        content=content,
+        content=container.content(model),
         labels={name: value for name, value in model.labels.items() if not name.startswith(_SYSTEM_LABELS)},
         aliases=tuple(model.version_aliases),
         deployed=tuple(f"{each.endpoint}/deployedModels/{each.deployed_model_id}" for each in model.deployed_models),
@@ -373,10 +348,10 @@ def _asked(doing: str, call: Callable[..., Any], **request: Any) -> Any:
         return call(**request, retry=Retry(initial=0.5, maximum=8.0, timeout=_READ_S))
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
+def _marks(artifact_uri: str, aliases: Iterable[str]) -> list[str]:
+    """Some artifacts, and each alias of them, as a label can hold them, which knows no capitals."""
+    texts = [f"{artifact_uri} {alias}" for alias in ("", *sorted(aliases))]
+    return [hashlib.sha256(text.encode()).hexdigest()[:_MARK_DIGITS] for text in texts]
 
 
 def _last(name: str) -> str:

@@ -80,6 +80,14 @@ def _polled(google: Google, region: str, name: str, doing: str) -> Operation:
         raise GoogleError(doing, replace(error.failure, message=f"{lost} from what came of it")) from error
 
 
+def ended(google: Google, region: str, name: str) -> bool:
+    """Whether an operation is over, as far as Google tells; one that it does not know any more is."""
+    try:
+        return bool(google.clients(region).get(name).get("done"))
+    except GoogleError as error:
+        return error.status == "NOT_FOUND"
+
+
 def find(
     google: Google,
     region: str,

@@ -16,6 +16,7 @@ from cohost.errors import DeploymentError
 from cohost.provider.context import Context
 from cohost.provider.google import endpoint_override, words
 from cohost.provider.resource import Values
+from cohost.provider.vertex import traffic
 from cohost.provider.vertex.traffic import Endpoint
 
 # gcloud's own property `api_endpoint_overrides/serviceusage`, as that of Vertex AI.
@@ -54,10 +55,11 @@ def ensure(context: Context, wanted: Values, endpoint: Endpoint | None, id: str)
         return
     beside = f", {stays} of them for what is deployed until the new one has its calls," if stays else ""
     instead = ", or set `update: replace`" if stays and needed - stays <= limit else ""
+    idle = f"; {found}" if stays and (found := traffic.idle(endpoint, id)) else ""
     raise DeploymentError(
         f'the deployment needs {needed} x {kind} at once{beside} but the quota "{known.quota}" of {project} in '
         f"{region} is {limit}: ask for more at https://console.cloud.google.com/iam-admin/quotas?project={project}, "
-        f"choose another region or machine{instead}"
+        f"choose another region or machine{instead}{idle}"
     )
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, TypeVar
@@ -45,6 +44,7 @@ class Endpoint:
         deployed: What is deployed, by id, as the REST API describes it.
         etag: Its version.
         dns: The only name that a dedicated endpoint answers at, or "".
+        service_attachment: What a forwarding rule to it names, if it is private and anything is deployed; or "".
     """
 
     name: str
@@ -52,6 +52,7 @@ class Endpoint:
     deployed: Mapping[str, Mapping[str, Any]]
     etag: str
     dns: str = ""
+    service_attachment: str = ""
 
 
 @dataclass(frozen=True)
@@ -99,6 +100,7 @@ def look(context: Context, region: str, name: str) -> Endpoint | None:
         deployed={each["id"]: each for each in found.get("deployedModels", [])},
         etag=found.get("etag", ""),
         dns=found.get("dedicatedEndpointDns", "") if found.get("dedicatedEndpointEnabled") else "",
+        service_attachment=found.get("privateServiceConnectConfig", {}).get("serviceAttachment", ""),
     )
 
 
@@ -123,6 +125,31 @@ def ensure_deployed(endpoint: Endpoint, ids: Collection[str]) -> None:
     absent = ", ".join(sorted(set(ids) - set(endpoint.deployed)))
     if absent:
         raise DeploymentError(f"{absent} is not deployed on {endpoint.name}: `refresh`, then `up` deploys it anew")
+
+
+def idle(endpoint: Endpoint | None, id: str) -> str:
+    """What else is deployed and gets no calls, such as a release whose smoke tests failed, and how it is ended.
+
+    Args:
+        endpoint: The endpoint, or None when there is none.
+        id: The deployed model that is not meant.
+
+    Returns:
+        A clause, or "" when there is nothing.
+    """
+    if endpoint is None:
+        return ""
+    ids = sorted(set(endpoint.deployed) - set(endpoint.split) - {id})
+    return ", and ".join(
+        f"{each} gets no calls: `{undeploying(endpoint.name, each)}` gives its machines back" for each in ids
+    )
+
+
+def undeploying(name: str, id: str) -> str:
+    """The command that undeploys by hand (gcloud reference, `ai endpoints undeploy-model`)."""
+    found = EndpointName.parse(name)
+    where = f" --region {found.region}" if found else ""
+    return f"gcloud ai endpoints undeploy-model {name}{where} --deployed-model-id {id}"
 
 
 def scaled(split: Split, total: int) -> dict[str, int]:
@@ -222,10 +249,13 @@ def settle(context: Context, region: str, name: str) -> bool:
     for kind in _CHANGES:
         while operation := operations.find(context.gcp, region, name, kind=kind):
             waited = True
-            with suppress(GoogleError):
-                operations.wait(
-                    context, context.gcp, region, operation, partial(tell, context), doing=f"waiting for {operation}"
-                )
+            doing = f"waiting for {operation}"
+            try:
+                operations.wait(context, context.gcp, region, operation, partial(tell, context), doing=doing)
+            except GoogleError:
+                if not operations.ended(context.gcp, region, operation):
+                    raise
+                context.pause(_PAUSE_S)  # it may stand among the running ones for a moment longer
     return waited
 
 
