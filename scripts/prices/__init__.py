@@ -1,0 +1,1 @@
+"""Brings the prices of `cohost/cost/prices/` up to date from the clouds' own price lists (docs/cost.md)."""
