@@ -6,7 +6,18 @@ no cloud and acquires no plugin. Every package a stack uses needs a `Launch` in 
 
 from __future__ import annotations
 
-from cohost.engine.model import Change, Event, Launch, Listener, Operation, Result, Stack
+from cohost.engine.model import (
+    Change,
+    Event,
+    Launch,
+    Listener,
+    Operation,
+    Planned,
+    PolicyPack,
+    PolicyResult,
+    Result,
+    Stack,
+)
 from cohost.engine.run import execute, read_outputs
 
 __all__ = [
@@ -15,6 +26,9 @@ __all__ = [
     "Launch",
     "Listener",
     "Operation",
+    "Planned",
+    "PolicyPack",
+    "PolicyResult",
     "Result",
     "Stack",
     "execute",

@@ -14,6 +14,7 @@ from typing import Any
 
 from cohost.engine import paths
 from cohost.engine.goal import Goal
+from cohost.engine.policies import Policies
 from cohost.engine.provider import Diff, InitError, Provider, ProviderError
 from cohost.engine.registry import Registry
 from cohost.engine.report import Reporter
@@ -30,6 +31,7 @@ class Deployment:
 
     Attributes:
         stop: Set when nothing more may begin.
+        policies: What every registration is held to, where there is a pack.
     """
 
     def __init__(self, journal: Journal, registry: Registry, report: Reporter, *, preview: bool, parallel: int) -> None:
@@ -38,6 +40,7 @@ class Deployment:
         self.report = report
         self.preview = preview
         self.stop = threading.Event()
+        self.policies: Policies | None = None
         self.step_failed = False
         self._parallel = parallel
         self._slots = threading.Semaphore(parallel)
@@ -75,6 +78,35 @@ class Deployment:
         self.step_failed = self.step_failed or step
         self.stop.set()
         self.report.failed(op, resource, message)
+
+    def admit(self, new: ResourceState, provider: ResourceState | None, goal: Goal | None = None) -> ResourceState:
+        """The resource as the policies let it be; a preview goes on with one that a mandatory policy forbids.
+
+        Raises:
+            Stopped: It is forbidden, or a policy failed itself.
+        """
+        if self.policies is None:
+            return new
+        try:
+            new, forbidden = self.policies.admit(new, provider, goal)
+        except ProviderError as error:
+            raise self._reject(new, str(error)) from error
+        if forbidden and self.preview:
+            self.step_failed = True
+        elif forbidden:
+            self.stop.set()
+            raise Stopped
+        return new
+
+    def judge(self) -> None:
+        """Holds the stack as a whole to the policies, once all else has succeeded."""
+        if self.policies is None or self.stop.is_set():
+            return
+        try:
+            if self.policies.judge(r for r in self.journal.resources() if not r.delete):
+                self.step_failed = True
+        except ProviderError as error:
+            self.report.error(str(error), self.report.root)
 
     def keep_protected(self, resource: ResourceState) -> None:
         """Reports that a resource stays because it is protected; the rest goes on."""
@@ -125,7 +157,7 @@ class Deployment:
     def _step(self, goal: Goal, old: ResourceState | None, recreating: bool) -> ResourceState:
         new = goal.state
         if not new.custom:
-            return self._component(old, new)
+            return self._component(old, self.admit(new, None, goal))
         ref, provider = self.registry.default(new.type.split(":", 1)[0], goal.version)
         new = replace(new, provider=ref)
         if new.import_id and not recreating and (old is None or (old.import_id or old.id) != new.import_id):
@@ -133,6 +165,7 @@ class Deployment:
         known = None if recreating else old
         inputs = self._without_ignored(new, known) if known else new.inputs
         new = self._checked(provider, new, known.inputs if known else None, inputs)
+        new = self.admit(new, self.registry.state_of(ref), goal)
         if recreating and old is not None:
             return self._create(provider, new, op="replace", gone=old)
         if old is None:
@@ -241,6 +274,7 @@ class Deployment:
             self.report.failed("replace", new, message)
         if new.import_id:
             raise self._reject(new, "is imported and would be replaced; remove the option import first", "replace")
+        # From the program's own inputs again, as the real engine does: a remediation is lost in a replacement.
         new = self._checked(provider, new, None, goal.state.inputs)
         delete_first = goal.delete_before_replace
         if delete_first is None:
@@ -310,6 +344,7 @@ class Deployment:
                 self.journal.amend(old, delete=True)
         self.report.done("import", taken)
         new = self._checked(provider, new, taken.inputs, self._without_ignored(new, taken))
+        new = self.admit(new, self.registry.state_of(new.provider), goal)
         diff = provider.diff(taken, new.inputs, new.ignore_changes)
         diff = _with_option(diff, new.replace_on_changes, bool(taken.init_errors))
         if diff.replace:

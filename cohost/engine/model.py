@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Literal
@@ -34,6 +34,23 @@ class Launch:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PolicyPack:
+    """Rules that what a program registers is held to: a process that serves Pulumi's Analyzer protocol.
+
+    Attributes:
+        folder: Where the pack lies.
+        launch: How to start it; its command is given the engine's address and the folder besides.
+        config_file: Where `config` stands; None where there is none.
+        config: What is set otherwise than the pack has it, by policy: properties by name, and `enforcementLevel`.
+    """
+
+    folder: Path
+    launch: Launch
+    config_file: Path | None = None
+    config: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Stack:
     """A local stack.
 
@@ -48,6 +65,7 @@ class Stack:
         passphrase: What secrets in the state are encrypted with.
         environment: The whole environment of the program's process.
         organization: What `pulumi.get_organization()` answers.
+        policies: What `up` and `preview` are held to; None for nothing.
     """
 
     project: str
@@ -60,6 +78,7 @@ class Stack:
     passphrase: str
     environment: Mapping[str, str]
     organization: str = "organization"
+    policies: PolicyPack | None = None
 
 
 @dataclass(frozen=True)
@@ -105,6 +124,40 @@ class Change:
 
 
 @dataclass(frozen=True)
+class Planned:
+    """One resource as it is and as a preview's program wants it; providers aside.
+
+    Attributes:
+        urn: The resource.
+        type: Its type token.
+        before: Its inputs in the state; None when it is not there yet. Secrets are masked.
+        after: Its inputs after an `up`, unknown values as `values.UNKNOWN`; None when it would be deleted.
+    """
+
+    urn: str
+    type: str
+    before: Mapping[str, Any] | None
+    after: Mapping[str, Any] | None
+
+
+@dataclass(frozen=True, order=True)
+class PolicyResult:
+    """What one policy has to say of one resource, or of the whole stack.
+
+    Attributes:
+        policy: The policy's name.
+        level: "advisory" only says so, "mandatory" fails the operation, "remediate" has changed the inputs.
+        message: The policy's description and, below it, what is wrong; of a remediation the inputs that it changed.
+        urn: The resource; the stack's own for the whole stack.
+    """
+
+    policy: str
+    level: Literal["advisory", "mandatory", "remediate"]
+    message: str
+    urn: str
+
+
+@dataclass(frozen=True)
 class Result:
     """What an operation did.
 
@@ -117,6 +170,8 @@ class Result:
         error: Why it failed, one line per cause; None when it succeeded.
         duration_s: Wall time in seconds.
         pending: Operations that a killed run left unfinished ("creating urn:…").
+        planned: Of a preview: every resource before and after, unchanged ones too.
+        policies: What the policies found, sorted.
     """
 
     operation: Operation
@@ -127,6 +182,8 @@ class Result:
     error: str | None
     duration_s: float
     pending: tuple[str, ...] = ()
+    planned: tuple[Planned, ...] = ()
+    policies: tuple[PolicyResult, ...] = ()
 
 
 Listener = Callable[[Event], None]

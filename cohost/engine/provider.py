@@ -112,7 +112,7 @@ class Provider:
             CohostError: It did not start.
         """
         self.package = package
-        port = start(package, launch, processes, log)
+        port = start(f"provider {package}", launch, processes, log)
         self._channel = grpc.insecure_channel(f"127.0.0.1:{port}", options=GRPC_OPTIONS)
         self._stub = provider_pb2_grpc.ResourceProviderStub(self._channel)
         self._secrets = self._shake_hands(engine, str(launch.cwd))
@@ -292,8 +292,8 @@ class Provider:
             raise _translate(error, self.package) from error
 
 
-def start(package: str, launch: Launch, processes: Processes, log: Callable[[str], None]) -> int:
-    """Starts a provider's process; the port it serves.
+def start(what: str, launch: Launch, processes: Processes, log: Callable[[str], None]) -> int:
+    """Starts the process of a provider or a policy pack, called `what` in messages; the port it serves.
 
     Raises:
         ProviderError: It does not come up; its last words are in the message.
@@ -301,7 +301,7 @@ def start(package: str, launch: Launch, processes: Processes, log: Callable[[str
     try:
         process = processes.start(launch.command, cwd=launch.cwd, env=launch.env)
     except OSError as error:
-        raise ProviderError(f"provider {package} cannot be started: {error}") from error
+        raise ProviderError(f"{what} cannot be started: {error}") from error
     assert process.stdout is not None
     last: list[str] = []
 
@@ -318,7 +318,7 @@ def start(package: str, launch: Launch, processes: Processes, log: Callable[[str
         processes.end(process)
         errors.join(1)
         said = "\n".join([line, *last]).strip()
-        raise ProviderError(f"provider {package} did not print its port; it said: {said or 'nothing'}")
+        raise ProviderError(f"{what} did not print its port; it said: {said or 'nothing'}")
     forward(process.stdout, log)
     return int(line)
 

@@ -28,6 +28,7 @@ class Registry:
         self._lock = threading.Lock()
         self._futures: dict[str, Future[tuple[str, Provider]]] = {}
         self.engine_address = ""
+        self.admit: Callable[[ResourceState, ResourceState | None], ResourceState] = lambda new, provider: new
 
     def default(self, package: str, version: str) -> tuple[str, Provider]:
         """The package's default provider and its reference, recorded in the state.
@@ -42,8 +43,8 @@ class Registry:
             old = next((r for r in self.journal.old() if r.urn == urn), None)
             provider = self._start(package)
             inputs = provider.check_config(urn, old.inputs if old else None, self._settings(package, version))
-            new = self._recorded(urn, package, inputs, old)
-            provider.configure(urn, new.id, inputs)
+            new = self.admit(self._recorded(urn, package, inputs, old), None)
+            provider.configure(urn, new.id, new.inputs)
             self.journal.put(new, instead_of=old)
             return f"{urn}::{new.id}", provider
 
@@ -67,6 +68,10 @@ class Registry:
 
         # The program's own default provider, once it is there, serves its former resources as well.
         return self._once(urn if urn in self._futures else ref, make)[1]
+
+    def state_of(self, ref: str) -> ResourceState | None:
+        """The provider's own record in the state."""
+        return next((r for r in self.journal.resources() if r.is_provider and f"{r.urn}::{r.id}" == ref), None)
 
     def cancel(self) -> None:
         """Asks every provider to stop what it does."""

@@ -6,12 +6,20 @@ import threading
 from collections import Counter
 from typing import Literal
 
-from cohost.engine.model import Change, Event, Listener
-from cohost.engine.state import ResourceState
+from cohost.engine.model import Change, Event, Listener, PolicyResult
+from cohost.engine.state import STACK_TYPE, ResourceState
 
 Severity = Literal["debug", "info", "warning", "error"]
 
 _COUNTED = ("create", "update", "replace", "delete", "same", "import")
+
+
+def broken(result: PolicyResult) -> str:
+    """Says which policy fails an operation, on which resource; what is wrong stands in the result itself."""
+    kind, name = result.urn.split("::", 3)[2:]
+    kind = kind.rpartition("$")[2]
+    subject = "the stack" if kind == STACK_TYPE else f"{kind} {name}:"
+    return f"{subject} breaks the mandatory policy {result.policy}"
 
 
 class Reporter:
@@ -20,6 +28,7 @@ class Reporter:
     Attributes:
         changes: What changed so far.
         errors: Why it failed so far, a line each.
+        policies: What the policies found so far.
         broken: What the listener raised; it is not called again.
     """
 
@@ -29,6 +38,7 @@ class Reporter:
         self._counts: Counter[str] = Counter()
         self.changes: list[Change] = []
         self.errors: list[str] = []
+        self.policies: list[PolicyResult] = []
         self.broken: Exception | None = None
         self.root = ""
 
@@ -50,6 +60,17 @@ class Reporter:
         with self._lock:
             self.errors.append(f"{resource.type} {resource.name}: {message}")
         self._emit(Event("resource", resource.urn, resource.type, op, "failed", message, "error"))
+
+    def found(self, result: PolicyResult) -> None:
+        """A policy has something to say; what breaks a mandatory one fails the operation."""
+        severity, line = "debug", f"{result.level} policy {result.policy}: {result.message}"
+        with self._lock:
+            self.policies.append(result)
+            cause = broken(result)
+            if result.level == "mandatory" and cause not in self.errors:
+                severity = "error"
+                self.errors.append(cause)
+        self.log(severity, line, result.urn)
 
     def error(self, message: str, urn: str = "") -> None:
         """Something failed that is no step."""

@@ -12,15 +12,16 @@ from typing import Any
 from cohost.engine.deletions import delete_all
 from cohost.engine.deployment import Deployment
 from cohost.engine.lock import exclusive
-from cohost.engine.model import Event, Listener, Operation, Result, Stack
+from cohost.engine.model import Event, Listener, Operation, Planned, Result, Stack
 from cohost.engine.monitor import serve
+from cohost.engine.policies import Policies
 from cohost.engine.processes import Processes
 from cohost.engine.program import run_program
 from cohost.engine.refreshing import refresh_all
 from cohost.engine.registry import Registry
 from cohost.engine.report import Reporter
 from cohost.engine.state import STACK_TYPE, Journal, ResourceState, Snapshot, load
-from cohost.engine.values import has_secret, has_unknown, reveal
+from cohost.engine.values import has_secret, has_unknown, masked, reveal
 
 
 def _ignore(event: Event) -> None:
@@ -67,7 +68,10 @@ def execute(
     pending = tuple(f"{p.kind} {p.resource.urn}" for p in journal.pending())
     error = "\n".join(report.errors) or None
     duration = time.monotonic() - began
-    return Result(operation, report.summary(), tuple(report.changes), outputs, secret, error, duration, pending)
+    planned = _planned(snapshot.resources, deployment) if operation is Operation.PREVIEW else ()
+    changes = tuple(report.changes)
+    policies = tuple(sorted(report.policies))
+    return Result(operation, report.summary(), changes, outputs, secret, error, duration, pending, planned, policies)
 
 
 def read_outputs(stack: Stack) -> tuple[Mapping[str, Any], frozenset[str]]:
@@ -94,12 +98,33 @@ def _operate(
     if operation is Operation.DESTROY:
         delete_all(deployment, deployment.journal.old(), parallel)
     elif operation in (Operation.UP, Operation.PREVIEW) and not deployment.stop.is_set():
-        succeeded = run_program(stack, deployment, processes, address, parallel)
-        if succeeded and not deployment.stop.is_set():
-            delete_all(deployment, deployment.journal.old(), parallel)
+        _change(stack, deployment, processes, address, parallel)
     if deployment.step_failed:
         root = next((r.urn for r in deployment.journal.resources() if r.type == STACK_TYPE), deployment.report.root)
         deployment.report.log("error", f"{operation} failed", root)
+
+
+def _change(stack: Stack, deployment: Deployment, processes: Processes, address: str, parallel: int) -> None:
+    """Brings the stack, or in a preview only its picture, to what the program and the policies want."""
+    with _policed(stack, deployment, processes, address):
+        succeeded = run_program(stack, deployment, processes, address, parallel)
+        if succeeded and not deployment.stop.is_set():
+            delete_all(deployment, deployment.journal.old(), parallel)
+            deployment.judge()
+
+
+@contextmanager
+def _policed(stack: Stack, deployment: Deployment, processes: Processes, address: str) -> Iterator[None]:
+    if stack.policies is None:
+        yield
+        return
+    preview = deployment.preview
+    policies = Policies(stack.policies, stack, processes, deployment.report, address, preview=preview)
+    deployment.policies, deployment.registry.admit = policies, deployment.admit
+    try:
+        yield
+    finally:
+        policies.close()
 
 
 @contextmanager
@@ -157,6 +182,23 @@ def _warn_of_pending(snapshot: Snapshot, report: Reporter) -> None:
                 "with the resource option import",
                 pending.resource.urn,
             )
+
+
+def _planned(before: tuple[ResourceState, ...], deployment: Deployment) -> tuple[Planned, ...]:
+    """Pairs what the state holds with what the program wants, in the order of the program."""
+    names = {former: urn for urn, former in deployment.former.items()}
+    old = {names.get(urn, urn): resource for urn, resource in _live(before).items()}
+    new = _live(deployment.journal.resources())
+    urns = dict.fromkeys((*new, *old))
+    return tuple(Planned(urn, (new.get(urn) or old[urn]).type, _inputs(old, urn), _inputs(new, urn)) for urn in urns)
+
+
+def _live(resources: tuple[ResourceState, ...]) -> dict[str, ResourceState]:
+    return {r.urn: r for r in resources if not r.delete and not r.is_provider}
+
+
+def _inputs(resources: Mapping[str, ResourceState], urn: str) -> Mapping[str, Any] | None:
+    return masked(resources[urn].inputs) if urn in resources else None
 
 
 def _outputs(resources: tuple[ResourceState, ...]) -> tuple[Mapping[str, Any], frozenset[str]]:

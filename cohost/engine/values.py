@@ -17,6 +17,7 @@ UNKNOWN: Final = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
 SIGNATURE: Final = "4dabf18193072939515e22adb298388d"
 SECRET_SIGNATURE: Final = "1b47061264138c4ac30d75fd1eb44270"
 OUTPUT_SIGNATURE: Final = "d0e6a833031e9bbcd3f4e8bde6ca49a4"
+MASK: Final = "[secret]"
 
 Properties = Mapping[str, Any]
 
@@ -112,6 +113,17 @@ def reveal(value: Any) -> Any:
     if isinstance(value, list):
         return [reveal(item) for item in value]
     return value
+
+
+def masked(value: Any) -> Any:
+    """The value with every secret, plain or in the form of the state's file, as the real engine shows it."""
+    if isinstance(value, Mapping):
+        if value.get(SIGNATURE) == SECRET_SIGNATURE:
+            return MASK
+        return {key: masked(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [masked(item) for item in value]
+    return MASK if isinstance(value, Secret) else value
 
 
 def has_secret(value: Any) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from cohost.engine import Change, Event, Operation
+from cohost.engine import Change, Event, Operation, PolicyResult
 from cohost.local.pulumi_events import Recorder
 
 LOGS = Path(__file__).parent / "event_logs"
@@ -65,6 +65,19 @@ def test_a_preview_gives_the_outputs_that_are_known_and_not_secret() -> None:
     assert [(change.urn.removeprefix(URN), change.op) for change in recorder.changes()] == [
         ("config", "replace"),
         ("live", "update"),
+    ]
+
+
+def test_what_policies_found_is_told_and_a_mandatory_one_is_why_it_failed() -> None:
+    recorder, _ = follow("policies", Operation.PREVIEW)
+    assert recorder.error(255, ["error: preview failed"]) == f"{THING} a: breaks the mandatory policy allowed"
+    assert len(recorder.policies()) == 7
+    wrong = "A thing has a value that is allowed.\nbad of a, protected False, below recording-replay"
+    assert PolicyResult("allowed", "mandatory", wrong, f"{URN}a") in recorder.policies()
+    assert PolicyResult("owned", "remediate", "changed owner", f"{URN}a") in recorder.policies()
+    assert [(found.urn.removeprefix(URN), found.level) for found in recorder.policies() if found.policy == "few"] == [
+        ("urn:pulumi:replay::recording::pulumi:pulumi:Stack::recording-replay", "advisory"),
+        ("c", "advisory"),
     ]
 
 
