@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+import apis_gcp
 import pulumi
 import pulumi_gcp as gcp
 
@@ -38,35 +39,24 @@ class ImageRepository(pulumi.ComponentResource):
     Attributes:
         address: `<region>-docker.pkg.dev/<project>/<repository>`.
         builder: The account's resource name, once it may do what it must.
+        enabled: The APIs.
     """
 
     address: pulumi.Output[str]
     builder: pulumi.Output[str]
+    enabled: Sequence[pulumi.Resource]
 
     def __init__(self, name: str, args: ImageRepositoryArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         """Declares the APIs, the repository, the account and its roles."""
         super().__init__(TOKEN, name, None, opts)
         self._name, self._args = name, args
-        apis = self._apis()
+        self.enabled = apis = apis_gcp.enable(args.project, _APIS, parent=self)
         repository = self._repository(apis)
         self.address = pulumi.Output.concat(
             args.region, "-docker.pkg.dev/", args.project, "/", repository.repository_id
         )
         self.builder = self._builder(repository, apis)
         self.register_outputs({"address": self.address, "builder": self.builder})
-
-    def _apis(self) -> Sequence[pulumi.Resource]:
-        """They stay on after a destroy, since others in the project may use them."""
-        return [
-            gcp.projects.Service(
-                api,
-                project=self._args.project,
-                service=f"{api}.googleapis.com",
-                disable_on_destroy=False,
-                opts=pulumi.ResourceOptions(parent=self),
-            )
-            for api in _APIS
-        ]
 
     def _repository(self, apis: Sequence[pulumi.Resource]) -> gcp.artifactregistry.Repository:
         """A standard one: that Vertex AI takes an image from one that only passes NVIDIA's on is said nowhere."""

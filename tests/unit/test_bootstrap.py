@@ -13,13 +13,14 @@ import pulumi
 import pytest
 import yaml
 from pulumi.output import Unknown
+from pulumi.runtime.mocks import Mocks
 from pydantic import TypeAdapter
 
 from cohost import fleet, gcp_rules
 from cohost.gcp_settings import ImageAddress
 from tests.documents import DOCUMENTS, ROOT, blocks
-from tests.unit.mocks import Recording
-from tests.unit.mocks_gcp import PROJECT, REGION, run
+from tests.unit.mocks import Recording, record
+from tests.unit.mocks_gcp import PROJECT, REGION, GoogleCloud
 
 FOLDER = ROOT / "bootstrap"
 README = FOLDER / "README.md"
@@ -37,12 +38,18 @@ DIGEST, OTHER = f"sha256:{'0a' * 32}", f"sha256:{'1b' * 32}"
 pytestmark = pytest.mark.filterwarnings("ignore:.* in favor of:DeprecationWarning")
 
 
-def up(config: Mapping[str, str] | None = None, **how: Any) -> Recording:
+def up(
+    config: Mapping[str, str] | None = None, *, cloud: Mocks | None = None, preview: bool = False, **how: Any
+) -> Recording:
     """Runs the program unchanged, as Pulumi does: its folder comes first where modules are looked for."""
+    cloud = cloud or GoogleCloud(preview=preview)
     config = {"gcp:project": PROJECT, "gcp:region": REGION} if config is None else config
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(FOLDER)
-        return run(lambda: runpy.run_path(str(FOLDER / "__main__.py"), run_name="__main__"), config=config, **how)
+        main = str(FOLDER / "__main__.py")
+        return record(
+            lambda: runpy.run_path(main, run_name="__main__"), config=config, cloud=cloud, preview=preview, **how
+        )
 
 
 @pytest.fixture(scope="module")
@@ -196,7 +203,8 @@ def test_the_readme_names_the_substitutions_the_image_and_where_it_goes(build: M
     for name, default in {**build["substitutions"], "_REPOSITORY": ""}.items():
         assert f"| `{name}` | {f'`{default}`' if default else 'none'} |" in text
     assert f"/triton:{build['substitutions']['_VERSION']}" in shown("image=")
-    assert shown("pulumi config set --stack gcp") == 'pulumi config set --stack gcp shared-endpoint:image "$image"'
+    told = shown("pulumi config set --stack gcp shared-endpoint:image")
+    assert told == 'pulumi config set --stack gcp shared-endpoint:image "$image"'
 
 
 def test_every_command_of_the_readme_needs_an_account() -> None:
