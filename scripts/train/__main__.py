@@ -8,7 +8,8 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 
 from threadpoolctl import threadpool_limits
@@ -19,12 +20,25 @@ from .folder import Trained, score, write
 FOLDER = Path(__file__).resolve().parents[2] / "model_artifacts"
 
 
+# How each model of the catalog is trained, by its name.
+TRAINERS: Mapping[str, Callable[[], Trained]] = {
+    **{recipe.name: partial(tabular.train, recipe) for recipe in tabular.RECIPES},
+    text.NAME: text.train,
+    ensemble.NAME: ensemble.train,
+}
+
+
+def train(name: str) -> Trained:
+    """One model of the catalog; the same bytes each time on one machine."""
+    # The order in which threads add up floats is not fixed.
+    with threadpool_limits(limits=1):
+        return TRAINERS[name]()
+
+
 def train_all() -> Iterator[Trained]:
     """Every model of the catalog."""
-    for recipe in tabular.RECIPES:
-        yield tabular.train(recipe)
-    yield text.train()
-    yield ensemble.train()
+    for name in TRAINERS:
+        yield train(name)
 
 
 def main() -> None:
@@ -33,9 +47,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=FOLDER, help="default: model_artifacts")
     out: Path = parser.parse_args().out
     models, metrics = [], {}
-    # The order in which threads add up floats is not fixed.
-    with threadpool_limits(limits=1):
-        everything = sorted(train_all(), key=lambda trained: trained.name)
+    everything = sorted(train_all(), key=lambda trained: trained.name)
     for trained in everything:
         shutil.rmtree(out / trained.name, ignore_errors=True)
         write(trained, out / trained.name)

@@ -82,11 +82,22 @@ def run(steps: Sequence[Step], inputs: Arrays) -> dict[str, NDArray[Any]]:
 
 def score(trained: Trained) -> float:
     """The metric over all held-out rows."""
-    answers = run(trained.steps, trained.inputs)[trained.answer].reshape(len(trained.truth))
-    if trained.metric == "accuracy":
-        return float(np.mean(answers == trained.truth))
-    residual = np.sum((trained.truth - answers) ** 2)
-    return float(1 - residual / np.sum((trained.truth - trained.truth.mean()) ** 2))
+    return measure(trained.metric, run(trained.steps, trained.inputs)[trained.answer], trained.truth)
+
+
+def measure(metric: str, answers: NDArray[Any], truth: NDArray[Any]) -> float:
+    """How good answers are.
+
+    Args:
+        metric: "accuracy" or "r2".
+        answers: One value a row, in any shape.
+        truth: What the rows really are, one value a row.
+    """
+    answers = answers.reshape(len(truth))
+    if metric == "accuracy":
+        return float(np.mean(answers == truth))
+    residual = np.sum((truth - answers) ** 2)
+    return float(1 - residual / np.sum((truth - truth.mean()) ** 2))
 
 
 def write(trained: Trained, folder: Path) -> None:

@@ -36,6 +36,12 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "no-alarms": {"alarms": {"enabled": False}},
     "notify": {"alarms": {"notify": ["arn:aws:sns:eu-west-1:123456789012:alerts"]}},
     "target-models": {"caller": {"targetModels": ["digits/*"]}},
+    "training": {
+        "training": {
+            "enabled": True,
+            "image": "123456789012.dkr.ecr.eu-west-1.amazonaws.com/training@sha256:0a",
+        }
+    },
     "everything-given": {
         "endpointName": "models",
         "image": {"uri": "123456789012.dkr.ecr.eu-west-1.amazonaws.com/triton@sha256:0a"},
@@ -89,9 +95,11 @@ def _entry(resource: Registered, recording: Recording) -> dict[str, Any]:
 
 
 def _plain(name: str, value: Any) -> Any:
-    """Policies by their statements, which have tests of their own; no digest, which a trained model changes."""
+    """Policies by statement and pipelines by step, which have tests of their own; no digest, which training changes."""
     if name in ("policy", "assumeRolePolicy"):
         return [_statement(statement) for statement in json.loads(value)["Statement"]]
+    if name == "pipelineDefinition":
+        return [step["Name"] for step in json.loads(value)["Steps"]]
     if name in ("models", "release"):
         return f"({name})"
     if isinstance(value, float) and value.is_integer():

@@ -1,0 +1,1 @@
+"""The stack templates: docs/stacks/*.yaml as data, checked, and the pages made of them."""
