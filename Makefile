@@ -10,8 +10,10 @@ export PYTHONDONTWRITEBYTECODE :=
 UV := .uv/bin/uv
 VENV := .venv/.synced
 RUN := .venv/bin/
+# The policy pack needs older libraries, so it has an environment of its own.
+POLICIES := policies/.venv/.synced
 
-.PHONY: help install demo test lint types unit bench format stop clean
+.PHONY: help install demo test lint types unit policies policies-install bench format stop clean
 
 help:            ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/:/' | column -t -s:
@@ -30,19 +32,31 @@ $(VENV): .uv/.ready-$(UV_VERSION) pyproject.toml uv.lock
 	@$(UV) sync --quiet --locked --python $(PYTHON)
 	@touch $@
 
+policies-install: $(POLICIES)
+
+$(POLICIES): .uv/.ready-$(UV_VERSION) policies/pyproject.toml policies/uv.lock
+	@$(UV) sync --quiet --locked --project policies --python $(PYTHON)
+	@touch $@
+
 demo: install    ## the whole life cycle on this machine, with real Triton
 	@$(RUN)python scripts/demo.py
 
-test: lint types unit ## lint, types and all tests
+test: lint types policies unit ## lint, types and all tests
 
-lint: install    ## ruff
+lint: install    ## ruff, and the workflows
 	$(RUN)ruff check .
 	$(RUN)ruff format --check .
+	$(RUN)zizmor --offline --quiet .github
+	$(RUN)check-jsonschema --quiet --builtin-schema vendor.github-workflows $(wildcard .github/workflows/*.yml)
+	$(RUN)check-jsonschema --quiet --builtin-schema vendor.github-actions $(wildcard .github/actions/*/action.yml)
 
 types: install   ## pyright
 	$(RUN)pyright
 
-unit: install    ## every test, on two cores
+policies: policies-install ## lint, types and tests of the policy pack
+	cd policies && .venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/pyright && .venv/bin/pytest
+
+unit: install policies-install ## every other test, on two cores
 	$(RUN)pytest -n 2 --dist loadfile
 
 bench: install   ## the ratios of docs/benchmarks.md
@@ -57,4 +71,4 @@ stop: install    ## end every emulator process of this folder
 
 clean:           ## remove what was installed and every local stack
 	@if [ -x $(RUN)cohost ]; then $(RUN)cohost local stop || true; fi
-	rm -rf .venv .uv .cohost
+	rm -rf .venv policies/.venv .uv .cohost

@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Final
 
-from cohost import fleet
-from cohost.aws_settings import AwsSettings, Encryption, Image, Network, Variant
+from cohost import catalog, fleet
+from cohost.aws_settings import AwsSettings, Encryption, Image, Network, Training, Variant
 from cohost.setting_rules import Fault, keeping
 
 # Source: botocore 1.44.5, logs, PutRetentionPolicy.
@@ -40,6 +40,7 @@ def faults(settings: AwsSettings) -> list[Fault]:
         *retention(settings.log_retention_days),
         *notify(settings.alarms.notify, settings.region),
         *target_models(settings.caller.target_models),
+        *training(settings.training, settings.region),
         *tags(settings.tags),
     ]
 
@@ -158,6 +159,22 @@ def target_models(patterns: Sequence[str], *, key: str = "caller.targetModels") 
             key,
             f"has {total} characters, and IAM refuses so long a policy ({_MAX_PATTERN_CHARACTERS} fit); "
             "name groups of models by a common prefix",
+        )
+
+
+def training(training: Training, region: str) -> Iterator[Fault]:
+    """What is wrong with a pipeline that trains a model."""
+    named = catalog.name_fault(training.model)
+    if named:
+        yield "training.model", named
+    if training.image:
+        for fault in image_uri(training.image, region):
+            yield "training.image", fault
+    elif training.enabled:
+        yield (
+            "training.image",
+            "is missing, and training.enabled needs it: the address of the image of scripts/pipeline/Containerfile, in "
+            "Amazon ECR in this region",
         )
 
 

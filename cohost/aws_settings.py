@@ -53,6 +53,10 @@ EndpointName = Annotated[
     ),
 ]
 Ratio = Annotated[float, Field(gt=0, lt=1)]
+# Source: botocore 1.44.5, sagemaker, ProcessingInstanceType, a list that grows; SageMaker refuses what is not in it.
+ProcessingInstance = Annotated[
+    str, like(r"ml\.[a-z][a-z0-9-]*\.[a-z0-9-]+", "an instance type for processing; one is ml.m5.large")
+]
 
 
 class Variant(Settings):
@@ -172,6 +176,24 @@ class Verify(Settings):
     gpu: bool = True
 
 
+class Training(Settings):
+    """A pipeline that trains, evaluates and pushes a model of the catalog; none unless enabled.
+
+    Attributes:
+        enabled: Whether there is a pipeline and a model package group.
+        model: The model, by its name in the catalog.
+        floor: The least value of its metric with which it is pushed.
+        image: The image whose steps these are: scripts/pipeline/Containerfile, in Amazon ECR in the same region.
+        instance_type: What each step runs on.
+    """
+
+    enabled: bool = False
+    model: str = "digits"
+    floor: Ratio = 0.9
+    image: ImageUri | None = None
+    instance_type: ProcessingInstance = "ml.m5.large"
+
+
 class AwsSettings(Settings):
     """Everything a stack on AWS can be told.
 
@@ -189,6 +211,7 @@ class AwsSettings(Settings):
         alarms: What is worth a notification.
         caller: What the caller policy allows.
         verify: What is looked at before a release goes live.
+        training: Whether a pipeline trains a model, and how.
         production: Whether what callers would miss is protected from deletion: store, artifacts, endpoint, release.
         force_destroy: Whether `destroy` may delete a bucket that still holds objects of others.
         log_retention_days: How long the containers' logs are kept.
@@ -208,6 +231,7 @@ class AwsSettings(Settings):
     alarms: AlarmSettings = AlarmSettings()
     caller: Caller = Caller()
     verify: Verify = Verify()
+    training: Training = Training()
     production: bool = False
     force_destroy: bool = False
     log_retention_days: int = 30

@@ -13,7 +13,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from cohost.policies_aws import OWNER_TAG, Document, Place, Statement, allow, document, for_bucket, log_group
+from cohost.ownership import OWNER_TAG
+from cohost.policies_aws import Document, Place, Statement, allow, document, for_bucket, log_group
 
 # IAM limits a managed policy to 6,144 characters, so there is more than one.
 PARTS: Final = ("store", "endpoint")

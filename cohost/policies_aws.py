@@ -13,8 +13,7 @@ from typing import Any, Final
 
 Document = Mapping[str, Any]
 Statement = dict[str, Any]
-
-OWNER_TAG: Final = "cohost:stack"
+_EVERYONE_DENIED: Final = {"Effect": "Deny", "Principal": "*"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,23 +83,27 @@ def bucket(bucket_arn: str) -> Document:
     Source of the second: S3 user guide, "Enforce conditional writes on Amazon S3 buckets"; the parts of an upload
     carry no condition, only what creates the object does.
     """
-    everyone = {"Effect": "Deny", "Principal": "*"}
     return document(
-        {
-            "Sid": "DenyInsecureTransport",
-            **everyone,
-            "Action": "s3:*",
-            "Resource": [bucket_arn, f"{bucket_arn}/*"],
-            "Condition": {"Bool": {"aws:SecureTransport": "false"}},
-        },
+        encrypted_on_the_way(bucket_arn),
         {
             "Sid": "DenyOverwritingArtifacts",
-            **everyone,
+            **_EVERYONE_DENIED,
             "Action": "s3:PutObject",
             "Resource": f"{bucket_arn}/models/*",
             "Condition": {"Null": {"s3:if-none-match": "true"}, "Bool": {"s3:ObjectCreationOperation": "true"}},
         },
     )
+
+
+def encrypted_on_the_way(bucket_arn: str) -> Statement:
+    """Returns the statement that a bucket answers to nothing but TLS."""
+    return {
+        "Sid": "DenyInsecureTransport",
+        **_EVERYONE_DENIED,
+        "Action": "s3:*",
+        "Resource": [bucket_arn, f"{bucket_arn}/*"],
+        "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+    }
 
 
 def sagemaker_trust(place: Place) -> Document:
@@ -179,21 +182,21 @@ def execution(
             {"StringEquals": {"cloudwatch:namespace": ["AWS/SageMaker", "/aws/sagemaker/Endpoints"]}},
         ),
         allow("WatchRollbackAlarms", ["cloudwatch:DescribeAlarms"], watched) if watched else None,
-        *(_interfaces(place, vpc) if vpc else ()),
+        *(interfaces(place, vpc) if vpc else ()),
     )
 
 
-def _interfaces(place: Place, vpc: Vpc) -> list[Statement]:
-    """The network interfaces that SageMaker makes in a VPC; their ids are not known beforehand.
+def interfaces(place: Place, vpc: Vpc) -> list[Statement]:
+    """Returns the statements on the network interfaces that SageMaker makes in a VPC; their ids are not known before.
 
     Subnets and security groups keep the account out of their ARN: in a shared VPC it is the owner's, and an id is
     unique without it.
     """
-    interfaces = place.arn("ec2", "network-interface/*")
+    made = place.arn("ec2", "network-interface/*")
     subnets = [place.arn("ec2", f"subnet/{subnet}", account="*") for subnet in vpc.subnets]
     groups = [place.arn("ec2", f"security-group/{group}", account="*") for group in vpc.security_groups]
     return [
-        allow("MakeInterfaces", ["ec2:CreateNetworkInterface"], [interfaces, *subnets, *groups]),
+        allow("MakeInterfaces", ["ec2:CreateNetworkInterface"], [made, *subnets, *groups]),
         allow(
             "UseInterfaces",
             [
@@ -201,7 +204,7 @@ def _interfaces(place: Place, vpc: Vpc) -> list[Statement]:
                 "ec2:DeleteNetworkInterface",
                 "ec2:DeleteNetworkInterfacePermission",
             ],
-            [interfaces],
+            [made],
             {"ArnLike": {"ec2:Subnet": subnets}},
         ),
         # None of these knows a resource. Source: SAR, Amazon EC2.

@@ -40,6 +40,7 @@ class Platform(Generic[S]):
         defaults: Settings that follow from the stack's name.
         faults: What is wrong with settings whose types are right.
         regional: Keys whose rules look at the region: nothing is said of them while that itself is wrong.
+        namespace: The project whose keys are read.
     """
 
     model: type[S]
@@ -49,6 +50,7 @@ class Platform(Generic[S]):
     defaults: Callable[[str], Mapping[str, Any]]
     faults: Callable[[S], list[Fault]]
     regional: frozenset[str] = frozenset()
+    namespace: str = tokens.PROJECT
 
     def read(self, config: Mapping[str, str], stack: str) -> tuple[S, list[Problem]]:
         """Returns settings (with stand-ins for what is wrong) and the problems.
@@ -75,7 +77,7 @@ class Platform(Generic[S]):
         structured = {field.alias for field in self.model.model_fields.values() if _is_structured(field.annotation)}
         for full_key, text in config.items():
             namespace, _, key = full_key.partition(":")
-            if namespace != tokens.PROJECT:
+            if namespace != self.namespace:
                 continue
             # What is a setting of the cloud's own provider is not one of ours.
             name = f"{key}?" if key in self.provider_keys else key
@@ -145,10 +147,12 @@ class Platform(Generic[S]):
         )
 
     def _problem(self, stack: str, path: str, message: str) -> Problem:
-        return problem(stack, self.provider_keys.get(path), path, message)
+        return problem(stack, self.provider_keys.get(path), path, message, namespace=self.namespace)
 
 
-def problem(stack: str, provider_key: str | None, path: str, message: str) -> Problem:
+def problem(
+    stack: str, provider_key: str | None, path: str, message: str, *, namespace: str = tokens.PROJECT
+) -> Problem:
     """Returns a problem with a key of a stack's configuration.
 
     Args:
@@ -156,8 +160,9 @@ def problem(stack: str, provider_key: str | None, path: str, message: str) -> Pr
         provider_key: The full key, where it is not one of the project's own.
         path: The key in the project's namespace.
         message: What is wrong.
+        namespace: The project whose key it is.
     """
-    key = provider_key or f"{tokens.PROJECT}:{path.removesuffix('?')}"
+    key = provider_key or f"{namespace}:{path.removesuffix('?')}"
     return Problem(f"Pulumi.{stack}.yaml", key, message)
 
 

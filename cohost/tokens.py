@@ -24,6 +24,7 @@ AWS_MULTI_MODEL_ENDPOINT: Final = "cohost:aws:MultiModelEndpoint"
 AWS_ALARMS: Final = "cohost:aws:Alarms"
 AWS_CALLER_POLICY: Final = "cohost:aws:CallerPolicy"
 AWS_DEPLOYER_POLICY: Final = "cohost:aws:DeployerPolicy"
+AWS_TRAINING_PIPELINE: Final = "cohost:aws:TrainingPipeline"
 
 # Components of the GCP stack.
 GCP_APIS: Final = "cohost:gcp:Apis"
@@ -36,3 +37,5 @@ GCP_DEPLOYER_ROLE: Final = "cohost:gcp:DeployerRole"
 
 # The variable by which gcloud is sent to another address for Vertex AI; every part of the project follows it.
 VERTEX_ENDPOINT_OVERRIDE: Final = "CLOUDSDK_API_ENDPOINT_OVERRIDES_AIPLATFORM"
+# The variable by which the embedded engine tells a policy pack which file holds the state of the stack.
+DEPLOYED_STATE: Final = "COHOST_DEPLOYED_STATE"

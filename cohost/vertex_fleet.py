@@ -132,9 +132,14 @@ def _mismatch(found: MachineType, gpu: Accelerator, count: int) -> Iterator[tupl
         yield "acceleratorCount", f"{found.name} takes {' or '.join(map(str, counts))} of {gpu.name}, not {count}"
 
 
-def _refusal(name: str) -> str:
+def refused(name: str) -> str | None:
+    """Returns why a GPU cannot serve; None when nothing is known that speaks against it."""
     reasons: Mapping[str, str] = _data()["refused"]["reasons"]
-    why = next((reason for prefix, reason in reasons.items() if name.startswith(prefix)), None)
+    return next((reason for prefix, reason in reasons.items() if name.startswith(prefix)), None)
+
+
+def _refusal(name: str) -> str:
+    why = refused(name)
     if why:
         return f"{name!r} cannot serve: {why}; use one of {', '.join(accelerators())}"
     return f"{name!r} is not a GPU that can serve{_near(name, accelerators())}"

@@ -23,6 +23,8 @@ from components.aws import (
     MultiModelEndpoint,
     MultiModelEndpointArgs,
     Stack,
+    TrainingPipeline,
+    TrainingPipelineArgs,
     operations,
     rollback,
 )
@@ -71,7 +73,8 @@ def deploy(settings: AwsSettings, digests: Mapping[str, str]) -> None:
     caller = CallerPolicy(
         "caller", CallerPolicyArgs(stack=stack, store=store, target_models=settings.caller.target_models)
     )
-    deployer = DeployerPolicy("deployer", DeployerPolicyArgs(stack=stack, store=store, role=role))
+    training = _training(stack, settings, store)
+    deployer = DeployerPolicy("deployer", DeployerPolicyArgs(stack=stack, store=store, role=role, training=training))
 
     pulumi.export("platform", settings.platform)
     pulumi.export("region", settings.region)
@@ -80,11 +83,28 @@ def deploy(settings: AwsSettings, digests: Mapping[str, str]) -> None:
     pulumi.export("release", release.release)
     pulumi.export("callerPolicyArn", caller.arn)
     pulumi.export("deployerPolicyArns", deployer.arns)
+    if training:
+        pulumi.export("trainingPipeline", training.name)
 
 
 def _alarms(stack: Stack, settings: AwsSettings, alarms: Sequence[Alarm]) -> AlarmsArgs:
     variant, notify = settings.variant.name, settings.alarms.notify
     return AlarmsArgs(stack=stack, variant_name=variant, alarms=alarms, notify=notify)
+
+
+def _training(stack: Stack, settings: AwsSettings, store: ArtifactStore) -> TrainingPipeline | None:
+    if not settings.training.enabled:
+        return None
+    return TrainingPipeline(
+        "training",
+        TrainingPipelineArgs(
+            stack=stack,
+            store=store,
+            training=settings.training,
+            serving_image=settings.image_uri,
+            vpc=settings.vpc,
+        ),
+    )
 
 
 def _warn(settings: AwsSettings) -> None:

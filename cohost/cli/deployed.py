@@ -10,11 +10,14 @@ import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cohost.errors import CohostError
 from cohost.local import stack_config
 from cohost.local.stack_config import StackConfig
+
+if TYPE_CHECKING:
+    from cohost.local.session import LocalStack
 
 
 @dataclass(frozen=True)
@@ -61,14 +64,21 @@ def connect(arguments: argparse.Namespace) -> Deployed:
     return Deployed(root=root, config=config, outputs=outputs, local=arguments.local)
 
 
-def _on_emulators(root: Path, name: str) -> Mapping[str, Any]:
+def reach_emulators(stack: LocalStack) -> None:
+    """From now on this process's cloud clients reach the stack's emulators, started if need be, and nothing else."""
     from cohost.local import emulators, session
 
-    stack = session.open_stack(root, name)
-    outputs, _ = session.outputs(stack)
     variables = emulators.isolated(os.environ) | session.environment(stack)
     os.environ.clear()
     os.environ.update(variables)
+
+
+def _on_emulators(root: Path, name: str) -> Mapping[str, Any]:
+    from cohost.local import session
+
+    stack = session.open_stack(root, name)
+    outputs, _ = session.outputs(stack)
+    reach_emulators(stack)
     return outputs
 
 

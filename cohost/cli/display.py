@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Final, TextIO
 
 from cohost.engine import Event
+from cohost.urns import name_of, short_type
 
 _REDRAW_SECONDS: Final = 0.2
 _STACK: Final = "pulumi:pulumi:Stack"
@@ -38,18 +39,6 @@ MARKS: Final = {"create": "+", "update": "~", "replace": "±", "delete": "-", "r
 _COLORS: Final = {"+": "32", "~": "33", "±": "33", "-": "31", "!": "31"}
 
 
-def name_of(urn: str) -> str:
-    """Returns a resource's name."""
-    return urn.split("::", 3)[-1]
-
-
-def short_type(token: str) -> str:
-    """Returns a type token without the module's file ("aws:s3/bucket:Bucket" is "aws:s3:Bucket")."""
-    package, _, rest = token.partition(":")
-    module, _, kind = rest.partition(":")
-    return f"{package}:{module.split('/')[0]}:{kind}"
-
-
 @contextlib.contextmanager
 def progress(stream: TextIO | None = None, *, preview: bool = False) -> Iterator[Callable[[Event], None]]:
     """Shows the events it is given until the block ends.
@@ -71,6 +60,26 @@ def progress(stream: TextIO | None = None, *, preview: bool = False) -> Iterator
     live = _Live(out)
     with live.running():
         yield live.take
+
+
+class Warnings:
+    """Passes events on, and keeps what the resources warn of.
+
+    Attributes:
+        seen: A text for each warning, begun with the resource's name; each once.
+    """
+
+    def __init__(self, on_event: Callable[[Event], None]) -> None:
+        self._on_event = on_event
+        self.seen: list[str] = []
+
+    def take(self, event: Event) -> None:
+        """Takes the next event."""
+        if event.kind == "log" and event.severity == "warning" and not event.ephemeral:
+            text = f"{name_of(event.urn)}: {event.message}" if event.urn else event.message
+            if text not in self.seen:
+                self.seen.append(text)
+        self._on_event(event)
 
 
 @dataclass

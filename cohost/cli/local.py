@@ -24,25 +24,46 @@ _OF_GPUS: Final = ("quota", "memory")
 def operate(arguments: argparse.Namespace) -> Answer:
     """Runs `up`, `preview`, `refresh` or `destroy`."""
     from cohost.cli import result
-    from cohost.cli.display import progress
+    from cohost.cli.display import Warnings, progress
     from cohost.engine import Operation
     from cohost.local import session
 
     if arguments.parallel < 1:
         raise InputError([Problem("", "--parallel", f"must be at least 1, not {arguments.parallel}")])
     operation = Operation(arguments.operation)
+    pack, pack_config = _policy_pack(arguments)
     stack = session.open_stack(_root(arguments), arguments.stack, _engine(arguments))
     stream = sys.stderr if arguments.json else sys.stdout
     with progress(stream, preview=operation is Operation.PREVIEW) as on_event:
-        done = session.run(stack, operation, on_event=on_event, parallel=arguments.parallel)
+        warnings = Warnings(on_event)
+        done = session.run(
+            stack,
+            operation,
+            on_event=warnings.take,
+            parallel=arguments.parallel,
+            policies=pack,
+            policy_config=pack_config,
+        )
     for item in done.pending:
         print(f"warning: left unfinished by an earlier run: {item}", file=sys.stderr)
     return Answer(
-        document=result.document(stack.name, stack.engine, done),
+        document=result.document(stack.name, stack.engine, done, warnings=warnings.seen, pack=pack),
         text=result.text(done),
         exit_code=1 if done.error else 0,
         error=done.error or "",
     )
+
+
+def _policy_pack(arguments: argparse.Namespace) -> tuple[Path | None, Path | None]:
+    """Returns the folder of the policy pack and the file with its settings; only `up` and `preview` can have one.
+
+    Raises:
+        InputError: There are settings for no pack.
+    """
+    pack, config = getattr(arguments, "policy_pack", None), getattr(arguments, "policy_pack_config", None)
+    if config and not pack:
+        raise InputError([Problem("", "--policy-pack-config", "belongs to a pack; name that with --policy-pack")])
+    return pack, config
 
 
 def output(arguments: argparse.Namespace) -> Answer:

@@ -96,10 +96,12 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _catalog_commands(commands)
     _serving_commands(commands, local=False)
+    _review_commands(commands)
     local = commands.add_parser("local", help="the same, on this machine: emulated cloud, real Triton")
     local_commands = local.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _life_cycle_commands(local_commands)
     _serving_commands(local_commands, local=True)
+    _doctor_command(local_commands, local=True)
     _emulator_commands(local_commands)
     return top
 
@@ -137,6 +139,9 @@ def _life_cycle_commands(commands: Any) -> None:
         made.add_argument("--engine", choices=("embedded", "pulumi"), help="who runs the program")
         if name != "output":
             made.add_argument("--parallel", type=int, default=16, metavar="N", help="resources at once (default: 16)")
+        if name in ("up", "preview"):
+            made.add_argument("--policy-pack", type=Path, metavar="DIR", help="hold the stack to this policy pack")
+            made.add_argument("--policy-pack-config", type=Path, metavar="FILE", help="the pack's settings, as JSON")
 
 
 def _serving_commands(commands: Any, *, local: bool) -> None:
@@ -160,6 +165,42 @@ def _catalog_commands(commands: Any) -> None:
     add.add_argument("--owner", default="unassigned", metavar="TEAM", help="who answers for it")
     for made in (validate, add):
         made.add_argument("--catalog", type=Path, metavar="FILE", help="default: model_artifacts/catalog.yaml")
+
+
+def _review_commands(commands: Any) -> None:
+    _doctor_command(commands, local=False)
+    cost = _command(commands, "cost", "cost:cost", "what the stack costs, and what it would elsewhere", stack=True)
+    cost.add_argument("--rate", type=float, metavar="CALLS", help="calls per second to reckon the price of a call with")
+    _plan_command(commands)
+    reports = commands.add_parser("report", help="documents for people, from what the other commands answer")
+    kinds = reports.add_subparsers(title="reports", metavar="REPORT", required=True)
+    pull_request = _command(kinds, "pr", "report:pr", "the comment on a pull request, as Markdown, from previews")
+    pull_request.add_argument(
+        "--preview",
+        action="append",
+        required=True,
+        metavar="STACK=FILE",
+        help="what `pulumi preview --json` or `cohost local preview --json` printed",
+    )
+
+
+def _plan_command(commands: Any) -> None:
+    plan = _command(commands, "plan", "plan:plan", "how many models fit, what that takes and costs on each platform")
+    plan.add_argument("stack", nargs="?", metavar="STACK", help="the stack whose catalog is planned (default: --rates)")
+    plan.add_argument("--rates", type=Path, metavar="FILE", help="models, their rates and what was measured, as YAML")
+    plan.add_argument("--rate", type=float, metavar="N", help="calls a second of all models without one in the file")
+    plan.add_argument(
+        "--traffic", default="uniform", metavar="uniform|zipf:S", help="how --rate spreads over them (default: uniform)"
+    )
+    plan.add_argument("--latency-ms", type=float, metavar="P99", help="what 99 %% of the calls may take at the most")
+    plan.add_argument(
+        "--instance", action="append", default=[], metavar="TYPE", help="a machine to plan for, as ml.g5.xlarge"
+    )
+
+
+def _doctor_command(commands: Any, *, local: bool) -> None:
+    help_text = "check account, quota, image and versions before the first `up`"
+    _command(commands, "doctor", "doctor:doctor", help_text, stack=True, local=local)
 
 
 def _emulator_commands(commands: Any) -> None:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping
+from dataclasses import asdict
+from pathlib import Path
 from typing import Any, Final
 
-from cohost.cli.display import MARKS, name_of, short_type
+from cohost.cli.display import MARKS
 from cohost.engine import Operation, Result
+from cohost.engine.state import STACK_TYPE
+from cohost.engine.values import MASK
+from cohost.urns import name_of, short_type
 
-MASK: Final = "[secret]"
 _DONE: Final = {
     "create": "created",
     "update": "updated",
@@ -31,9 +35,19 @@ def masked(outputs: Mapping[str, Any], secret: Collection[str]) -> dict[str, Any
     return {name: MASK if name in secret else value for name, value in sorted(outputs.items())}
 
 
-def document(stack: str, engine: str, result: Result) -> dict[str, Any]:
-    """Returns the result as `cohost/schemas/operation.schema.json` describes it."""
-    return {
+def document(
+    stack: str, engine: str, result: Result, *, warnings: Collection[str], pack: Path | None
+) -> dict[str, Any]:
+    """Returns the result as `cohost/schemas/operation.schema.json` describes it.
+
+    Args:
+        stack: The stack's name.
+        engine: Who ran the program.
+        result: What came of it.
+        warnings: What the resources warned of.
+        pack: The policy pack that the stack was held to, None for none.
+    """
+    answer: dict[str, Any] = {
         "stack": stack,
         "engine": str(engine),
         "operation": str(result.operation),
@@ -43,15 +57,21 @@ def document(stack: str, engine: str, result: Result) -> dict[str, Any]:
             for change in result.changes
         ],
         "outputs": masked(result.outputs, result.secret_outputs),
+        "policies": [asdict(found) for found in result.policies],
         "error": result.error,
         "duration_s": round(result.duration_s, 3),
     }
+    if result.operation is Operation.PREVIEW:
+        answer["resources"] = [asdict(resource) for resource in result.planned]
+        answer["warnings"] = list(warnings)
+        answer["policy_pack"] = None if pack is None else str(pack)
+    return answer
 
 
 def text(result: Result) -> str:
     """Returns the result for a person: a preview's changes, the outputs and the count."""
     preview = result.operation is Operation.PREVIEW
-    lines = _changes(result) if preview else []
+    lines = [*(_changes(result) if preview else []), *_policies(result)]
     words = _WOULD if preview else _DONE
     counted = [f"{result.summary[op]} {word}" for op, word in words.items() if result.summary.get(op)]
     if result.outputs and not preview and result.error is None:
@@ -69,10 +89,22 @@ def outputs_text(outputs: Mapping[str, Any]) -> str:
     )
 
 
+def _policies(result: Result) -> list[str]:
+    """A block for each of the policies' findings: level, policy, resource, and below it the message."""
+    lines: list[str] = ["", "policies:"] if result.policies else []
+    for found in result.policies:
+        kind, name = found.urn.split("::", 3)[2:]
+        kind = kind.rpartition("$")[2]
+        subject = "the stack" if kind == STACK_TYPE else f"{short_type(kind)} {name}"
+        lines.append(f"  {found.level} {found.policy}: {subject}")
+        lines += [f"      {line}".rstrip() for line in found.message.splitlines()]
+    return [*lines, ""] if lines else []
+
+
 def _changes(result: Result) -> list[str]:
     lines: list[str] = []
     for change in result.changes:
-        if change.type == "pulumi:pulumi:Stack":
+        if change.type == STACK_TYPE:
             continue
         lines.append(f"  {MARKS.get(change.op, ' ')} {short_type(change.type)} {name_of(change.urn)}")
         if change.op in ("update", "replace"):

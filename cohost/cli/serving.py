@@ -6,10 +6,11 @@ import argparse
 import json
 import sys
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from cohost import catalog, layout, release, validation
+from cohost import catalog, layout, release
 from cohost.cli.answer import Answer, size, table
 from cohost.cli.deployed import Deployed, connect
 from cohost.errors import CohostError, InputError, Problem
@@ -74,30 +75,14 @@ def invoke(arguments: argparse.Namespace) -> Answer:
 
 def push(arguments: argparse.Namespace) -> Answer:
     """Stores a model folder as an artifact and prints the digest to put in the catalog."""
-    from cohost import artifact
+    from cohost import pushing
 
-    folder: Path = arguments.path.resolve()
-    if not folder.is_dir():
-        raise InputError([Problem(str(arguments.path), "", "is not a folder; a model is one, with a config.pbtxt")])
-    model = catalog.CatalogModel(name=folder.name, owner="unassigned", tags={}, path=folder, artifact=None)
-    problems = validation.validate(catalog.Catalog(path=folder.parent, models=(model,)))
-    if problems:
-        raise InputError(problems)
+    folder = pushing.checked(arguments.path)
     deployed = connect(arguments)
     store = open_store(deployed.outputs["store"], region=deployed.region)
-    digest = artifact.digest(folder)
-    published = layout.publish({model.name: (folder, digest)}, store)
-    # Beside the artifact, so that the stack can ask it without having the folder.
-    store.put_bytes(release.smoke_key(model.name, digest), (folder / "smoke.json").read_bytes())
-    document = {
-        "model": model.name,
-        "artifact": digest,
-        "target": release.target(model.name, digest) if layout.layout_of(store.url).packs else model.name,
-        "uploaded": bool(published.uploaded),
-        "bytes": layout.sizes(store, {model.name: digest}).get(model.name, 0),
-    }
-    print(f"{model.name}: {'stored' if published.uploaded else 'was stored already'}", file=sys.stderr)
-    return Answer(document=document, text=f"artifact: {digest}")
+    pushed = pushing.push(folder, store)
+    print(f"{pushed.model}: {'stored' if pushed.uploaded else 'was stored already'}", file=sys.stderr)
+    return Answer(document=asdict(pushed), text=f"artifact: {pushed.artifact}")
 
 
 def _active(store: ObjectStore) -> ActiveRelease:

@@ -11,9 +11,12 @@ from typing import Final
 from cohost.errors import CohostError
 from cohost.local import emulators, google_key
 from cohost.local.emulators import AWS, GCP, NO_PROXY, Cloud, Emulator
+from cohost.provider import google_api
 from cohost.tokens import VERTEX_ENDPOINT_OVERRIDE
 
 DEFAULT_PROJECT: Final = "local-project"
+# Of Google's services those that the emulator of Vertex AI answers for beside it.
+_BESIDE_VERTEX: Final = ("artifactregistry", "cloudresourcemanager", "serviceusage")
 _REGIONS: Final = {AWS.platform: ("aws:region", "us-east-1"), GCP.platform: ("gcp:region", "us-central1")}
 
 
@@ -51,6 +54,7 @@ def _aws(state: Path, base: Emulator, serving: Emulator, region: str) -> dict[st
         "AWS_ENDPOINT_URL_SAGEMAKER": serving.url,
         "AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME": serving.url,
         "AWS_ENDPOINT_URL_SERVICE_QUOTAS": serving.url,
+        "AWS_ENDPOINT_URL_ECR": serving.url,
         "AWS_ACCESS_KEY_ID": credentials["access_key_id"],
         "AWS_SECRET_ACCESS_KEY": credentials["secret_access_key"],
         "AWS_REGION": region,
@@ -68,6 +72,7 @@ def _gcp(state: Path, base: Emulator, serving: Emulator, region: str, project: s
         "STORAGE_EMULATOR_HOST": base.url,
         # gcloud's own name for another address of a service.
         VERTEX_ENDPOINT_OVERRIDE: f"{serving.url}/",
+        **{google_api.override(service): f"{serving.url}/" for service in _BESIDE_VERTEX},
         "GOOGLE_APPLICATION_CREDENTIALS": str(key),
         "GOOGLE_CLOUD_PROJECT": project,
         "GOOGLE_CLOUD_REGION": region,

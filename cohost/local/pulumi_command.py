@@ -57,10 +57,11 @@ def execute(stack: Stack, operation: Operation, *, on_event: Callable[[Event], N
         *_VERB[operation],
         *("--stack", stack.name, "--config-file", str(_settings(stack))),
         *("--parallel", str(parallel), "--non-interactive", "--color", "never", "--event-log", str(log)),
+        *_policies(stack),
     ]
     with Processes() as processes:
         (cloud,) = stack.providers.keys() - {PLUGIN}
-        port = provider.start(cloud, stack.providers[cloud], processes, lambda line: None)
+        port = provider.start(f"provider {cloud}", stack.providers[cloud], processes, lambda line: None)
         attached = environment | {"PULUMI_DEBUG_PROVIDERS": f"{cloud}:{port}"}
         said = log.with_name("pulumi.log")
         # A file, not a pipe: should this command be killed, `pulumi` must live on to end in good order.
@@ -79,6 +80,8 @@ def execute(stack: Stack, operation: Operation, *, on_event: Callable[[Event], N
         error=error,
         duration_s=time.monotonic() - begin,
         pending=recorder.pending(),
+        planned=recorder.planned(),
+        policies=recorder.policies(),
     )
 
 
@@ -118,6 +121,14 @@ def _environment(stack: Stack) -> dict[str, str]:
         # Without it the flag --event-log does not exist.
         "PULUMI_DEBUG_COMMANDS": "true",
     }
+
+
+def _policies(stack: Stack) -> tuple[str, ...]:
+    if stack.policies is None:
+        return ()
+    config = stack.policies.config_file
+    settings = ("--policy-pack-config", str(config.resolve())) if config else ()
+    return ("--policy-pack", str(stack.policies.folder), *settings)
 
 
 def _settings(stack: Stack) -> Path:

@@ -10,7 +10,10 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, Literal
 
-from cohost.engine import Change, Event, Operation
+from cohost.engine import Change, Event, Operation, Planned, PolicyResult
+from cohost.engine.policies import remediation
+from cohost.engine.report import broken
+from cohost.engine.values import changed_keys, masked
 
 _STACK: Final = "pulumi:pulumi:Stack"
 _UNKNOWN: Final = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
@@ -40,6 +43,8 @@ class Recorder:
         self._operation = operation
         self._on_event = on_event
         self._changes: dict[str, Change] = {}
+        self._planned: dict[str, Planned] = {}
+        self._policies: list[PolicyResult] = []
         self._counts: Counter[str] = Counter()
         self._errors: list[str] = []
         self._pending: list[str] = []
@@ -58,6 +63,10 @@ class Recorder:
             self._keep(metadata)
         elif "resOpFailedEvent" in event:
             self._step(event["resOpFailedEvent"]["metadata"], "failed")
+        elif "policyEvent" in event:
+            self._policy(event["policyEvent"])
+        elif "policyRemediationEvent" in event:
+            self._remediation(event["policyRemediationEvent"])
         elif "summaryEvent" in event:
             self._counts.update(event["summaryEvent"].get("resourceChanges") or {})
             self._over = True
@@ -69,6 +78,14 @@ class Recorder:
     def changes(self) -> tuple[Change, ...]:
         """Returns what changed, in order."""
         return tuple(self._changes.values())
+
+    def planned(self) -> tuple[Planned, ...]:
+        """Returns every resource of a preview before and after, in order."""
+        return tuple(self._planned.values()) if self._operation is Operation.PREVIEW else ()
+
+    def policies(self) -> tuple[PolicyResult, ...]:
+        """Returns what the policies found, sorted."""
+        return tuple(sorted(self._policies))
 
     def pending(self) -> tuple[str, ...]:
         """Returns the operations that an earlier, killed run left unfinished."""
@@ -101,6 +118,19 @@ class Recorder:
         ephemeral = bool(diagnostic.get("ephemeral"))
         self._on_event(Event("log", urn=urn, message=message, severity=level, ephemeral=ephemeral))
 
+    def _policy(self, found: Mapping[str, Any]) -> None:
+        level: Literal["advisory", "mandatory"] = (
+            "mandatory" if found["enforcementLevel"] == "mandatory" else "advisory"
+        )
+        result = PolicyResult(found["policyName"], level, found["message"].strip(), found["resourceUrn"])
+        self._policies.append(result)
+        if level == "mandatory":
+            self._errors.append(broken(result))
+
+    def _remediation(self, done: Mapping[str, Any]) -> None:
+        message = remediation(changed_keys(done.get("before") or {}, done.get("after") or {}))
+        self._policies.append(PolicyResult(done["policyName"], "remediate", message, done["resourceUrn"]))
+
     def _step(self, metadata: Mapping[str, Any], status: Literal["started", "done", "failed"]) -> None:
         op = _STEPS.get(metadata["op"])
         if op and not metadata["type"].startswith(_PROVIDER):
@@ -111,10 +141,17 @@ class Recorder:
         op, kind = metadata["op"], metadata["type"]
         if kind == _STACK and metadata.get("new"):
             self._outputs = metadata["new"].get("outputs") or {}
+        if op in (*_CHANGES, "same") and not kind.startswith(_PROVIDER):
+            before, after = _inputs(metadata.get("old")), _inputs(metadata.get("new"))
+            self._planned[metadata["urn"]] = Planned(metadata["urn"], kind, before, None if op == "delete" else after)
         # A replacement also has steps of its own for the new and the old one, which are no changes besides it.
         if op in _CHANGES and not kind.startswith(_PROVIDER):
             diff = tuple(sorted(metadata.get("detailedDiff") or metadata.get("diffs") or ()))
             self._changes[metadata["urn"]] = Change(urn=metadata["urn"], type=kind, op=op, diff=diff)
+
+
+def _inputs(state: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    return None if state is None else masked(state.get("inputs") or {})
 
 
 def _cause(urn: str, message: str) -> str:

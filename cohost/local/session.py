@@ -10,7 +10,7 @@ import os
 import secrets
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -19,10 +19,11 @@ from cohost import engine, settings
 from cohost.digest_cache import DigestCache
 from cohost.engine import Event, Launch, Operation, Result
 from cohost.errors import CohostError, InputError, Problem
-from cohost.local import clouds, emulators, pulumi_command, stack_config
+from cohost.local import clouds, emulators, policy_pack, pulumi_command, stack_config
 from cohost.local.emulators import Cloud
 from cohost.local.event_log import logged
 from cohost.local.stack_config import StackConfig
+from cohost.tokens import DEPLOYED_STATE
 
 
 class Engine(StrEnum):
@@ -97,16 +98,27 @@ def run(
     *,
     on_event: Callable[[Event], None],
     parallel: int = 16,
+    policies: Path | None = None,
+    policy_config: Path | None = None,
 ) -> Result:
     """Runs a life-cycle operation, starting the emulators where they do not run.
 
+    Args:
+        stack: The stack.
+        operation: What to do.
+        on_event: Is called with everything a user should see, from any thread.
+        parallel: How many resources at once.
+        policies: The folder of the policy pack that `up` and `preview` are held to.
+        policy_config: The file with the pack's settings.
+
     Raises:
-        InputError: The program's settings are wrong; nothing was started or changed.
+        InputError: The program's settings or the pack's are wrong; nothing was changed.
         CohostError: Another command works on this stack, or the emulators do not start.
     """
     problems = check(stack) if operation in (Operation.UP, Operation.PREVIEW) else []
     if problems:
         raise InputError(problems)
+    pack = policy_pack.read(policies, policy_config, _for_pack(stack)) if policies else None
     stack.folder.mkdir(parents=True, exist_ok=True)
     with _lock(stack):
         emulators.start(stack.root, stack.cloud)
@@ -114,7 +126,8 @@ def run(
             (stack.folder / "engine").write_text(stack.engine)
         execute = pulumi_command.execute if stack.engine is Engine.PULUMI else engine.execute
         with logged(stack.folder / "log.txt", operation, on_event) as listener:
-            result = execute(_describe(stack), operation, on_event=listener, parallel=parallel)
+            described = replace(_describe(stack), policies=pack)
+            result = execute(described, operation, on_event=listener, parallel=parallel)
         if operation is Operation.DESTROY and result.error is None:
             (stack.folder / "engine").unlink(missing_ok=True)
     return result
@@ -164,8 +177,7 @@ def _describe(stack: LocalStack) -> engine.Stack:
     # The outputs of a stack can be read while the emulators are down.
     up = emulators.serving(stack.root, stack.cloud)
     reached = clouds.environment(stack.root, stack.cloud, stack.config.values) if up else {}
-    inherited = {name: value for name, value in emulators.isolated(os.environ).items() if "PULUMI" not in name}
-    variables = inherited | reached
+    variables = _inherited() | reached
     platform = stack.cloud.platform
     return engine.Stack(
         project=stack.config.project,
@@ -183,6 +195,16 @@ def _describe(stack: LocalStack) -> engine.Stack:
         passphrase=_passphrase(stack),
         environment=variables,
     )
+
+
+def _for_pack(stack: LocalStack) -> dict[str, str]:
+    """Returns the environment of a policy pack, which may compare with what is deployed."""
+    return _inherited() | {DEPLOYED_STATE: str(stack.folder / "state.json")}
+
+
+def _inherited() -> dict[str, str]:
+    """Returns this process's environment without what would lead to a real cloud or another stack."""
+    return {name: value for name, value in emulators.isolated(os.environ).items() if "PULUMI" not in name}
 
 
 def _made_by(root: Path, name: str) -> Engine | None:

@@ -14,6 +14,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Final
 
 from cohost.errors import DeploymentError, Problem
+from cohost.ownership import OWNER_TAG
 from cohost.provider import endpoints, fixed, properties, quota
 from cohost.provider.aws import own_words
 from cohost.provider.context import Context
@@ -154,7 +155,7 @@ def _own(client: Any, inputs: Values, owners: Collection[str | None]) -> Endpoin
 
 
 def _taken(inputs: Values, holder: str | None) -> str:
-    whose = f"stack {holder}" if holder else f"somebody else (it has no tag {endpoints.OWNER_TAG})"
+    whose = f"stack {holder}" if holder else f"somebody else (it has no tag {OWNER_TAG})"
     return f"the endpoint name {inputs['name']} is in use in {inputs['region']} by {whose}: choose another name"
 
 

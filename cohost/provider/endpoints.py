@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from cohost.errors import DeploymentError
+from cohost.ownership import OWNER_TAG
 from cohost.provider.aws import own_words
 from cohost.provider.context import Context
 
-OWNER_TAG: Final = "cohost:stack"
 CREATING: Final = "Creating"
 DELETING: Final = "Deleting"
 FAILED: Final = "Failed"
@@ -76,8 +76,19 @@ def describe(client: Any, name: str) -> Endpoint | None:
 
 def owner_of(client: Any, endpoint: Endpoint) -> str | None:
     """The "<project>/<stack>" that made the endpoint, by its tag."""
-    with own_words(f"reading the tags of the endpoint {endpoint.name}"):
-        for page in client.get_paginator("list_tags").paginate(ResourceArn=endpoint.arn):
+    return owner_by_tag(client, endpoint.arn, f"the endpoint {endpoint.name}")
+
+
+def owner_by_tag(client: Any, arn: str, what: str) -> str | None:
+    """The "<project>/<stack>" that made something of SageMaker's, by its tag.
+
+    Args:
+        client: Of SageMaker.
+        arn: Its ARN.
+        what: The same for the message: "the endpoint digits".
+    """
+    with own_words(f"reading the tags of {what}"):
+        for page in client.get_paginator("list_tags").paginate(ResourceArn=arn):
             for tag in page["Tags"]:
                 if tag["Key"] == OWNER_TAG:
                     return tag["Value"]

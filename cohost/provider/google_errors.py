@@ -20,7 +20,7 @@ _AGENT: Final = "gcp-sa-aiplatform"
 _QUOTA: Final = re.compile(r"\b(?:[a-z0-9]+_\w+|[A-Z][a-z]+[A-Z]\w+)")
 # As in "Permission 'aiplatform.models.upload' denied on resource '//…' (or it may not exist)."
 _PERMISSION: Final = re.compile(r"Permission '([\w.]+)' denied")
-_SIGN_IN: Final = (
+SIGN_IN: Final = (
     "run `gcloud auth application-default login`, or set GOOGLE_APPLICATION_CREDENTIALS to the file of a credential"
 )
 # Where ErrorInfo is missing; HTTP alone cannot tell FAILED_PRECONDITION from INVALID_ARGUMENT, nor ABORTED.
@@ -105,6 +105,7 @@ class GoogleError(DeploymentError):
 
     Attributes:
         failure: What Google said; its status is "" where Google was not reached.
+        said: What was tried, and Google's words, without the remedy.
     """
 
     def __init__(self, doing: str, failure: Failure) -> None:
@@ -117,7 +118,8 @@ class GoogleError(DeploymentError):
         self.failure = failure
         said = f"{failure.status}: {failure.message}" if failure.status else failure.message
         remedy = _remedy(failure)
-        super().__init__(f"{doing}: {said.rstrip('.')}{': ' if remedy else ''}{remedy}")
+        self.said = f"{doing}: {said.rstrip('.')}"
+        super().__init__(f"{self.said}{': ' if remedy else ''}{remedy}")
 
     @property
     def status(self) -> str:
@@ -184,7 +186,7 @@ def _remedy(failure: Failure) -> str:
         service = failure.metadata.get("service", "aiplatform.googleapis.com")
         return f"enable the API by `gcloud services enable {service}`, wait a few minutes, then `up` again"
     if failure.status == "UNAUTHENTICATED":
-        return _SIGN_IN
+        return SIGN_IN
     if failure.status == "RESOURCE_EXHAUSTED":
         return _quota(failure)
     if failure.of_image:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from cohost.errors import DeploymentError
-from cohost.provider.aws import own_words
+from cohost.provider.aws import Aws, own_words
 from cohost.provider.context import Context
 
 _SERVICE: Final = "sagemaker"
@@ -30,9 +30,9 @@ def ensure(context: Context, *, region: str, instance_type: str, needed: int, wh
     Raises:
         DeploymentError: The quota is too small.
     """
-    name = f"{instance_type} for endpoint usage"
+    name = name_of(instance_type)
     try:
-        quota = _read(context, region, name)
+        quota = read(context.aws, region, instance_type, patient=not context.preview)
     except DeploymentError as error:
         context.warning(f'the quota "{name}" cannot be read: {error}')
         return None
@@ -48,12 +48,33 @@ def ensure(context: Context, *, region: str, instance_type: str, needed: int, wh
     return quota
 
 
-def _read(context: Context, region: str, name: str) -> float | None:
-    client = context.aws.client("service-quotas", region, patient=not context.preview)
+def name_of(instance_type: str) -> str:
+    """The name of an instance type's quota."""
+    return f"{instance_type} for endpoint usage"
+
+
+def console(region: str) -> str:
+    """Where more is asked for."""
+    return f"https://console.aws.amazon.com/servicequotas/home/services/{_SERVICE}/quotas?region={region}"
+
+
+def read(aws: Aws, region: str, instance_type: str, *, patient: bool = True) -> float | None:
+    """The quota for an instance type, in instances; None when there is no such quota in the region.
+
+    Args:
+        aws: Who asks.
+        region: Where.
+        instance_type: Such as "ml.g5.xlarge".
+        patient: As of `Aws.client`.
+
+    Raises:
+        DeploymentError: It cannot be read.
+    """
+    client = aws.client("service-quotas", region, patient=patient)
     with own_words("listing the quotas"):
         pages = client.get_paginator("list_service_quotas").paginate(ServiceCode=_SERVICE)
         for page in pages:
             for quota in page["Quotas"]:
-                if quota["QuotaName"] == name:
+                if quota["QuotaName"] == name_of(instance_type):
                     return float(quota["Value"])
     return None

@@ -6,6 +6,7 @@ from components.aws.artifact_store import ArtifactStore, ArtifactStoreArgs
 from components.aws.execution_role import ExecutionRole, ExecutionRoleArgs
 from components.aws.multi_model_endpoint import MultiModelEndpoint, MultiModelEndpointArgs
 from components.aws.stack import Stack
+from components.aws.training_pipeline import TrainingPipeline, TrainingPipelineArgs
 
 __all__ = [
     "Alarm",
@@ -22,6 +23,8 @@ __all__ = [
     "MultiModelEndpoint",
     "MultiModelEndpointArgs",
     "Stack",
+    "TrainingPipeline",
+    "TrainingPipelineArgs",
     "operations",
     "rollback",
 ]

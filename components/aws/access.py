@@ -8,11 +8,12 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
-from cohost import aws_rules, policies_aws, tokens
+from cohost import aws_rules, policies_aws, tokens, training_aws
 from cohost.deployer_policy_aws import PARTS, deployer
 from components.aws.artifact_store import ArtifactStore
 from components.aws.execution_role import ExecutionRole
 from components.aws.stack import Stack
+from components.aws.training_pipeline import TrainingPipeline
 from components.names import Fault, refuse
 
 
@@ -82,11 +83,13 @@ class DeployerPolicyArgs:
         stack: Which stack may be brought up to date.
         store: Its store.
         role: The role that its endpoint may be given.
+        training: The pipeline that trains a model; None where there is none.
     """
 
     stack: Stack
     store: ArtifactStore
     role: ExecutionRole
+    training: TrainingPipeline | None = None
 
 
 class DeployerPolicy(pulumi.ComponentResource):
@@ -115,15 +118,24 @@ class DeployerPolicy(pulumi.ComponentResource):
                 role_arn=values[3],
             )
         )
+        parts = {part: documents.apply(lambda found, part=part: found[part]) for part in PARTS}
+        if args.training:
+            parts["training"] = _training(stack, args.training)
         policies = [
             aws.iam.Policy(
                 stack.physical(f"{name}-{part}"),
                 description=f"Keep a shared endpoint up to date: its {part}",
-                policy=documents.apply(lambda found, part=part: policies_aws.to_json(found[part])),
+                policy=found.apply(policies_aws.to_json),
                 tags=stack.tags,
                 opts=pulumi.ResourceOptions(parent=self),
             )
-            for part in PARTS
+            for part, found in parts.items()
         ]
         self.arns = pulumi.Output.all(*(policy.arn for policy in policies)).apply(list)
         self.register_outputs({"arns": self.arns})
+
+
+def _training(stack: Stack, training: TrainingPipeline) -> pulumi.Output[policies_aws.Document]:
+    return pulumi.Output.all(stack.place, training.role_arn).apply(
+        lambda values: training_aws.deployer(values[0], training.spec, role_arn=values[1])
+    )

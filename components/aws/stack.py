@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
+from cohost import ownership
 from cohost.aws_settings import AwsSettings
-from cohost.policies_aws import OWNER_TAG, Place
+from cohost.policies_aws import Place
 from components.names import prefix
 
 
@@ -39,7 +40,7 @@ class Stack:
     def current(cls, settings: AwsSettings) -> Stack:
         """Returns the stack that the program runs for."""
         identity, partition = aws.get_caller_identity_output(), aws.get_partition_output()
-        owner = f"{pulumi.get_project()}/{pulumi.get_stack()}"
+        owner = ownership.owner(pulumi.get_project(), pulumi.get_stack())
         return cls(
             owner=owner,
             prefix=prefix(pulumi.get_stack()),
@@ -49,7 +50,7 @@ class Stack:
             ),
             endpoint_name=settings.endpoint_name,
             production=settings.production,
-            tags={**settings.tags, OWNER_TAG: owner},
+            tags={**settings.tags, ownership.OWNER_TAG: owner},
         )
 
     def physical(self, name: str) -> str:

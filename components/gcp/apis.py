@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final
 
 import pulumi
 import pulumi_gcp as gcp
 
-from cohost import tokens
+from cohost import gcp_apis, tokens
 from cohost.gcp_settings import Encryption
-
-_USED: Final = ("aiplatform", "artifactregistry", "iam", "storage")
-_FOR_A_KEY: Final = "cloudkms"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +37,7 @@ class Apis(pulumi.ComponentResource):
     def __init__(self, name: str, args: ApisArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         """Declares the APIs."""
         super().__init__(tokens.GCP_APIS, name, None, opts)
-        used = (*_USED, _FOR_A_KEY) if args.encryption.kms_key else _USED
+        used = gcp_apis.used(args.encryption)
         self.enabled = [
             gcp.projects.Service(
                 api,

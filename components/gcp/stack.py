@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
 import pulumi
 
+from cohost import ownership
 from cohost.gcp_settings import GcpSettings
 from components.names import prefix
 
-OWNER_LABEL: Final = "cohost-stack"
-_LABEL_CHARACTERS: Final = 63
 _HASH_CHARACTERS: Final = 6
 # pulumi-gcp 10.2.0, vertex.AiEndpoint, name: at most ten digits, the first not 0.
 _ENDPOINTS: Final = 9_000_000_000
@@ -45,14 +43,13 @@ class Stack:
     def current(cls, settings: GcpSettings) -> Stack:
         """Returns the stack that the program runs for."""
         project, stack = pulumi.get_project(), pulumi.get_stack()
-        owner = re.sub(r"[^a-z0-9_-]+", "-", f"{project}_{stack}".lower())[:_LABEL_CHARACTERS]
         return cls(
-            owner=f"{project}/{stack}",
+            owner=ownership.owner(project, stack),
             prefix=prefix(stack),
             project=settings.project,
             region=settings.region,
             production=settings.production,
-            labels={**settings.labels, OWNER_LABEL: owner},
+            labels={**settings.labels, ownership.OWNER_LABEL: ownership.owner_label(project, stack)},
         )
 
     def physical(self, name: str) -> str:

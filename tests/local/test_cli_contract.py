@@ -28,6 +28,8 @@ def test_every_command_prints_one_document_that_keeps_its_schema(small_project: 
     assert catalog["models"] == ["digits", "iris"]
     onnx = str(small_project.root / "model_artifacts/iris/1/model.onnx")
     holds(ask("add", onnx, "--name", "flowers", "--owner", "botany-team", "--json"), "add")
+    holds(ask("cost", "aws", "--rate", "2", "--json"), "cost")
+    holds(ask("plan", "aws", "--rate", "2", "--instance", "ml.g5.xlarge", "--json"), "plan")
     holds(ask("local", "preview", "aws", "--json"), "operation")
     up = holds(ask("local", "up", "aws", "--json"), "operation")
     assert up["summary"]["create"] > 0
@@ -64,6 +66,10 @@ def test_every_command_prints_one_document_that_keeps_its_schema(small_project: 
         (("local", "up", "nowhere"), "stacks of this project: aws, elsewhere"),
         (("local", "up", "elsewhere"), "the local clouds are"),
         (("local", "up", "aws", "--parallel", "0"), "--parallel"),
+        (("local", "preview", "aws", "--policy-pack", "absent"), "holds no PulumiPolicy.yaml"),
+        (("local", "up", "aws", "--policy-pack-config", "rules.json"), "name that with --policy-pack"),
+        (("cost", "aws", "--rate", "0"), "--rate"),
+        (("plan", "aws", "--rate", "1", "--traffic", "normal"), "zipf:1.1"),
         (("local", "limit", "--memory", "much"), "TYPE=VALUE"),
         (("local", "limit", "--disk", "NVIDIA_L4=1GB"), "the local GCP knows --quota and --memory alone"),
         (("validate", "--catalog", "absent.yaml"), "absent.yaml"),

@@ -41,7 +41,8 @@ def checkout(tmp_path: Path) -> Iterator[Path]:
         if (ROOT / name).is_file():
             (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, tmp_path / name)
-    (tmp_path / ".venv").symlink_to(ROOT / ".venv")
+    for environment in (".venv", "policies/.venv"):
+        (tmp_path / environment).symlink_to(ROOT / environment)
     yield tmp_path
     run("uv run cohost local stop", tmp_path)
 

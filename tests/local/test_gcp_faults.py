@@ -52,7 +52,7 @@ def test_what_google_refuses_of_a_first_up_is_said_with_the_remedy_and_the_next_
 
     cloud.limit(quota={MACHINE["accelerator_type"]: 0})
     refused = fault(small_project)
-    assert 'ask for more of the quota "custom_model_serving_nvidia_l4_gpus" at https://' in refused
+    assert 'the quota "custom_model_serving_nvidia_l4_gpus" of my-project in us-central1 is 0: ask for more' in refused
     assert cloud.deployments() == []
     assert changes(small_project, "refresh") == {}, "what the state says is true"
 
@@ -75,7 +75,7 @@ def test_a_server_that_is_never_ready_and_a_lost_operation_leave_no_machines_bes
     right = component.read_text()
     # A server that waits for the model for ever, where the real one ends.
     waiting = right.replace("--exit-on-error=true", "--exit-on-error=false")
-    component.write_text(re.sub(r"(_START_SECONDS: Final) = \d+", r"\1 = 5", waiting))
+    component.write_text(re.sub(r"(_START_SECONDS: Final) = \d+", r"\1 = 10", waiting))
     break_model(small_project, "iris")
     failed = fault(small_project)
     assert "Model server never became ready" in failed

@@ -73,10 +73,10 @@ class FakeModels(Google):
     def upload_model(self, *, request: dict[str, Any]) -> Any:
         asked = api.UploadModelRequest(request)
         model_id = asked.model_id or asked.parent_model.rpartition("/")[2]
+        if asked.model_id and model_id in self.kept:
+            raise exceptions.AlreadyExists(f"Model `{full(model_id)}` already exists")
 
         def commit() -> dict[str, Any]:
-            if asked.model_id and model_id in self.kept:
-                raise AssertionError("a second model of the id")
             kept = self.kept.setdefault(model_id, Kept(asked.model.display_name))
             kept.count += 1
             made = api.Model(asked.model)

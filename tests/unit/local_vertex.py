@@ -6,9 +6,11 @@ import json
 from pathlib import Path
 from typing import Any, Final
 
+from cohost.local.gcp_provider.ledger import Ledger
 from cohost.local.http import Request
 from cohost.local.vertex.application import Application
 from cohost.local.vertex.artifacts import Artifacts
+from cohost.local.vertex.beside import Beside
 from cohost.local.vertex.deploying import Deploying
 from cohost.local.vertex.deployments import Deployments
 from cohost.local.vertex.endpoints import Endpoints
@@ -46,6 +48,7 @@ class Control:
             deploying=Deploying(self.state, self.operations, self.models, endpoints, limits, begin=self.begun.append),
             predictions=Predictions(self.state, endpoints, idle, limits),
             limits=limits,
+            beside=Beside(limits, Ledger(folder)),
         )
 
     def limit(self, **limits: Any) -> None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import io
 
-from cohost.cli.display import name_of, progress, short_type
+from cohost.cli.display import progress
 from cohost.engine import Event
 
 BUCKET = "urn:pulumi:dev::shop::cohost:aws:ArtifactStore$aws:s3/bucket:Bucket::models"
@@ -56,9 +56,3 @@ def test_a_terminal_keeps_what_is_done_and_redraws_what_runs() -> None:
         on_event(step("failed"))
     assert "! creating aws:s3:Bucket models failed" in out.getvalue()
     assert not out.getvalue().rstrip("\n").endswith("uploading 1/2")
-
-
-def test_names_are_short() -> None:
-    assert name_of(BUCKET) == "models"
-    assert short_type("aws:s3/bucket:Bucket") == "aws:s3:Bucket"
-    assert short_type("cohost:index:ArtifactSet") == "cohost:index:ArtifactSet"

@@ -21,7 +21,7 @@ from tests.unit.runtime_server import Answer, Request, inputs_of, prediction, ru
 from tests.unit.vertex_server import ENDPOINT, on_vertex, service_account, vertex
 
 # The only reasons a shown command may go without being run.
-REASONS = {"it is what the tests of this page are part of", "needs an account"}
+REASONS = {"it is what the tests of this page are part of", "needs an account", "needs the internet"}
 SURE = {"executed", "source", "documentation", "report", "unverified"}
 DECISIONS = sorted((ROOT / "docs" / "decisions").glob("*.md"))
 # docs/architecture.md, "Layers".

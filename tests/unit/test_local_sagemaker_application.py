@@ -163,3 +163,20 @@ def test_every_type_that_a_stack_may_use_is_known_here_with_the_same_sizes() -> 
         assert known is not None
         assert INSTANCE_TYPES[name].gpu_memory == known.gpu_memory_mib * 2**20
         assert INSTANCE_TYPES[name].disk == known.disk_gb * 10**9
+
+
+def test_ecr_tells_which_images_of_a_repository_are_there(application: Application) -> None:
+    def ask(repository: str) -> Response:
+        wanted = [{"imageTag": "26.05-py3"}, {"imageTag": "latest"}, {"imageDigest": f"sha256:{'0' * 64}"}]
+        content = {"registryId": "763104351884", "repositoryName": repository, "imageIds": wanted}
+        return application(request("AmazonEC2ContainerRegistry_V20150921.BatchGetImage", content, service="ecr"))
+
+    answer = json.loads(ask("sagemaker-tritonserver").body)
+    assert [each["imageId"] for each in answer["images"]] == [
+        {"imageTag": "26.05-py3"},
+        {"imageDigest": f"sha256:{'0' * 64}"},
+    ]
+    assert [(each["imageId"], each["failureCode"]) for each in answer["failures"]] == [
+        ({"imageTag": "latest"}, "ImageNotFound")
+    ]
+    assert refused(ask("sagemaker-other"))[1] == "RepositoryNotFoundException"

@@ -12,6 +12,7 @@ from cohost.errors import CohostError, DeploymentError
 from cohost.provider.context import Context, OperationCancelled
 from cohost.provider.resource import Change, PartialFailure
 from cohost.provider.values import UNKNOWN
+from cohost.provider.vertex import models
 from cohost.provider.vertex.model import Model
 from tests.unit.fake_models import PARENT, PROJECT, REGION, FakeModels, full
 from tests.unit.provider_context import Operation
@@ -229,6 +230,17 @@ def test_an_upload_that_still_runs_is_waited_for(google: FakeModels, context: Co
     google.held = lambda: False
     assert MODEL.create(context, inputs())["versionId"] == "1"
     assert google.count("upload_model") == 1
+
+
+def test_an_upload_that_a_killed_create_had_just_asked_for_is_found_when_ours_meets_it(
+    google: FakeModels, context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    MODEL.create(context, inputs())
+    real, too_early = models.versions, [[]]
+    monkeypatch.setattr(models, "versions", lambda *given: too_early.pop() if too_early else real(*given))
+    outputs = MODEL.create(context, inputs())
+    assert (outputs["versionId"], versions_of(google)) == ("1", ["1"])
+    assert not too_early
 
 
 def test_a_model_of_somebody_else_is_not_taken(google: FakeModels, context: Context) -> None:

@@ -76,6 +76,10 @@ GOOD: Mapping[str, Any] = {
     },
     "caller": {"targetModels": ["digits/*"]},
     "verify": {"gpu": False},
+    "training": {
+        **{"enabled": True, "model": "iris", "floor": 0.5, "instanceType": "ml.m5.xlarge"},
+        "image": "210987654321.dkr.ecr.eu-west-1.amazonaws.com/training:1",
+    },
     "production": "true",
     "logRetentionDays": "365",
     "tags": {"team": "ml", "cost-center": "7"},

@@ -30,6 +30,7 @@ SERVICES: Final = {
 _ELSEWHERE: Final = {
     "sagemaker": "AWS_ENDPOINT_URL_SAGEMAKER",
     "servicequotas": "AWS_ENDPOINT_URL_SERVICE_QUOTAS",
+    "ecr": "AWS_ENDPOINT_URL_ECR",
 }
 _SCOPE: Final = re.compile(r"Credential=[^/]+/\d{8}/(?P<region>[^/]+)/(?P<service>[^/]+)/aws4_request")
 _READS: Final = ("Get", "List", "Describe", "Filter", "Lookup", "Test", "Simulate")

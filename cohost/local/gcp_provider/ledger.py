@@ -31,6 +31,10 @@ class Ledger:
         """Returns a record; None when there is none."""
         return self._read().get(kind, {}).get(identity)
 
+    def all(self, kind: str) -> dict[str, dict[str, Any]]:
+        """Returns the records of a type by id."""
+        return self._read().get(kind, {})
+
     def put(self, kind: str, identity: str, record: Mapping[str, Any]) -> None:
         """Keeps a record in place of an older one."""
         with self._changing() as records:

@@ -1,6 +1,6 @@
 """Which operation a request is for, and its answer in the form that the operation's protocol has.
 
-AWS JSON 1.1 for the control plane and Service Quotas, REST JSON for the runtime (smithy.io, AWS protocols); region
+AWS JSON 1.1 for the control plane, Service Quotas and ECR, REST JSON for the runtime (smithy.io, AWS protocols); region
 and service stand in the credential scope of the request's signature, which is not verified.
 """
 
@@ -21,6 +21,7 @@ from cohost.local.sagemaker.control import Caller, Control
 from cohost.local.sagemaker.endpoints import Endpoints
 from cohost.local.sagemaker.errors import ServiceError, unsupported
 from cohost.local.sagemaker.quotas import Quotas
+from cohost.local.sagemaker.registry import Registry
 from cohost.local.sagemaker.runtime import Runtime
 from cohost.local.sagemaker.traffic import Traffic
 from cohost.local.tables import Record
@@ -28,18 +29,23 @@ from cohost.local.tables import Record
 _LOG: Final = logging.getLogger(__name__)
 _SCOPE: Final = re.compile(r"Credential=[^/]+/\d{8}/(?P<region>[^/]+)/(?P<service>[^/]+)/aws4_request")
 _INVOCATIONS: Final = re.compile(r"/endpoints/(?P<endpoint>[^/]+)/invocations")
-_TARGET: Final = re.compile(r"(?P<prefix>SageMaker|ServiceQuotasV20190624)\.(?P<operation>\w+)")
+_TARGET: Final = re.compile(r"(?P<prefix>\w+)\.(?P<operation>\w+)")
 # Names that requests are signed for.
 _SAGEMAKER: Final = "sagemaker"
 _SERVICE_QUOTAS: Final = "servicequotas"
-_MODELS: Final = {_SAGEMAKER: "sagemaker", _SERVICE_QUOTAS: "service-quotas"}
-_PREFIXES: Final = {_SAGEMAKER: "SageMaker", _SERVICE_QUOTAS: "ServiceQuotasV20190624"}
+_ECR: Final = "ecr"
+_MODELS: Final = {_SAGEMAKER: "sagemaker", _SERVICE_QUOTAS: "service-quotas", _ECR: "ecr"}
+_PREFIXES: Final = {
+    _SAGEMAKER: "SageMaker",
+    _SERVICE_QUOTAS: "ServiceQuotasV20190624",
+    _ECR: "AmazonEC2ContainerRegistry_V20150921",
+}
 
 Operation = Callable[[Caller, Record], Record]
 
 
 class Application:
-    """Answers requests to all three services, and a few of its own below `/-/`."""
+    """Answers requests to all these services, and a few of its own below `/-/`."""
 
     def __init__(
         self,
@@ -78,6 +84,7 @@ class Application:
                 "ListServiceQuotas": quotas.list_service_quotas,
                 "ListAWSDefaultServiceQuotas": quotas.list_aws_default_service_quotas,
             },
+            _ECR: {"BatchGetImage": Registry().batch_get_image},
         }
 
     def __call__(self, request: Request) -> Response:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import Final, Literal
 
 from cohost.local.sagemaker.errors import ProvisioningError
 
@@ -16,22 +16,31 @@ _TRITON_REPOSITORY: Final = "sagemaker-tritonserver"
 _TRITON_TAG: Final = re.compile(r":2\d\.(0[1-9]|1[0-2])-py3")
 
 
-def check(image: str, *, variant: str, region: str, account: str) -> None:
-    """Checks that an image can be pulled.
+def fault(image: str, *, region: str, account: str) -> Literal["repository", "image"] | None:
+    """Returns what is missing of an image; None when it can be pulled.
 
     AWS's Triton repository in the endpoint's region exists with its documented tags; a repository of the
     account's own exists when its name says that it holds Triton. Everything else does not.
-
-    Raises:
-        ProvisioningError: It cannot, in SageMaker's words.
     """
     found = _REFERENCE.fullmatch(image)
     own = bool(found) and found["account"] == account and "triton" in found["repository"]
     if not found or not (own or found["repository"] == _TRITON_REPOSITORY) or found["region"] != region:
+        return "repository"
+    return None if own or found["digest"] or _TRITON_TAG.fullmatch(found["tag"] or "") else "image"
+
+
+def check(image: str, *, variant: str, region: str, account: str) -> None:
+    """Checks that an image can be pulled.
+
+    Raises:
+        ProvisioningError: It cannot, in SageMaker's words.
+    """
+    missing = fault(image, region=region, account=account)
+    if missing == "repository":
         raise ProvisioningError(
             f"The repository of the image {image} for production variant {variant} does not exist or does not "
             "grant ecr:GetDownloadUrlForLayer, ecr:BatchGetImage, ecr:BatchCheckLayerAvailability to "
             "sagemaker.amazonaws.com service principal."
         )
-    if not own and not found["digest"] and not _TRITON_TAG.fullmatch(found["tag"] or ""):
+    if missing == "image":
         raise ProvisioningError(f"The image '{image}' for production variant {variant} does not exist.")

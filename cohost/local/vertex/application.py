@@ -15,6 +15,7 @@ from typing import Any, Final
 from urllib.parse import parse_qs
 
 from cohost.local.http import Request, Response
+from cohost.local.vertex.beside import Beside
 from cohost.local.vertex.deploying import Deploying
 from cohost.local.vertex.endpoints import Endpoints
 from cohost.local.vertex.errors import VertexError, invalid, unsupported
@@ -93,8 +94,9 @@ class Application:
         deploying: Deploying,
         predictions: Predictions,
         limits: Limits,
+        beside: Beside,
     ) -> None:
-        self._state, self._predictions, self._limits = state, predictions, limits
+        self._state, self._predictions, self._limits, self._beside = state, predictions, limits, beside
         self._routes = (
             *_of_models(models),
             *_of_endpoints(endpoints, deploying, predictions),
@@ -118,15 +120,18 @@ class Application:
             return _json(failure.http, failure.body())
 
     def _api(self, request: Request) -> Response:
-        found = _PATH.fullmatch(request.path)
-        if not found:
-            raise unsupported(f"{request.method} {request.path}")
         if not request.headers.get("authorization", "").startswith("Bearer "):
             raise VertexError(
                 "UNAUTHENTICATED",
                 "Request is missing required authentication credential. Expected OAuth 2 access token, login cookie "
                 "or other valid authentication credential.",
             )
+        other = self._beside.answer(request)
+        if other is not None:
+            return _json(200, other)
+        found = _PATH.fullmatch(request.path)
+        if not found:
+            raise unsupported(f"{request.method} {request.path}")
         call = Call(parse(found["name"]), request)
         for route in self._routes:
             if (route.method, route.verb) == (request.method, found["verb"]) and re.fullmatch(

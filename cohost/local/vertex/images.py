@@ -32,6 +32,12 @@ _SPEC_MEMBERS: Final = frozenset(
 _RESERVED: Final = "AIP_"
 
 
+def exists(image: str) -> bool:
+    """Tells whether there is such an image: its name says that it holds Triton."""
+    found = _REFERENCE.fullmatch(image)
+    return bool(found) and "triton" in found["image"]
+
+
 def check(spec: Record, place: Name) -> None:
     """Checks a model's container; what the emulator cannot start it refuses here.
 
@@ -50,7 +56,7 @@ def check(spec: Record, place: Name) -> None:
             f'The container image "{image}" is in {found["region"]}; a model in {place.region} takes an image of a '
             "repository there."
         )
-    if "triton" not in found["image"]:
+    if not exists(image):
         agent = f"service-{place.number}@gcp-sa-aiplatform.iam.gserviceaccount.com"
         raise VertexError(
             "PERMISSION_DENIED",

@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Final
 
 from cohost.local import process
+from cohost.local.gcp_provider.ledger import Ledger
 from cohost.local.http import Server
 from cohost.local.process import Child, alone
 from cohost.local.triton.server import clear, prefix_of
 from cohost.local.vertex.application import Application
 from cohost.local.vertex.artifacts import Artifacts
+from cohost.local.vertex.beside import Beside
 from cohost.local.vertex.deploying import Deploying
 from cohost.local.vertex.deployments import Deployments
 from cohost.local.vertex.endpoints import Endpoints
@@ -56,6 +58,7 @@ def serve(folder: Path, port: int, storage_url: str, end: threading.Event) -> No
             deploying=Deploying(state, operations, deployments.models, endpoints, limits, begin=deployments.begin),
             predictions=Predictions(state, endpoints, deployments, limits),
             limits=limits,
+            beside=Beside(limits, Ledger(folder / "provider")),
         )
         server = Server(port, application, max_body=DEDICATED_BYTES)
         threading.Thread(target=server.serve_forever, args=(_POLL_SECONDS,), daemon=True).start()

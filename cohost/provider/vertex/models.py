@@ -20,10 +20,10 @@ from cohost.provider.vertex import container, operations
 
 DEFAULT_ALIAS: Final = "default"
 # Labels by which a run finds again what another one has made: whose it is, what it holds, how it is called.
-_OWNER_LABEL: Final = "cohost-owner"
+OWNER_LABEL: Final = "cohost-owner"
 _CONTENT_LABEL: Final = "cohost-content"
 _ALIASES_LABEL: Final = "cohost-aliases"
-OWN_LABELS: Final = frozenset({_OWNER_LABEL, _CONTENT_LABEL, _ALIASES_LABEL})
+OWN_LABELS: Final = frozenset({OWNER_LABEL, _CONTENT_LABEL, _ALIASES_LABEL})
 # Google's own labels, which nobody else can change (annotation.proto and others).
 _SYSTEM_LABELS: Final = ("aiplatform.googleapis.com/", "goog")
 _MARK_DIGITS: Final = 8
@@ -107,15 +107,19 @@ class Wanted:
     @cached_property
     def all_labels(self) -> dict[str, str]:
         """The user's labels and the plugin's own."""
-        owner = hashlib.sha256(self.owner.encode()).hexdigest()[: container.DIGITS]
-        own = {_OWNER_LABEL: owner, _CONTENT_LABEL: container.fingerprint(self.content)}
+        own = {OWNER_LABEL: owner_value(self.owner), _CONTENT_LABEL: container.fingerprint(self.content)}
         if self.aliases is not None:
             own[_ALIASES_LABEL] = "_".join(_marks(self.content["artifactUri"], self.aliases)[:_MARKS])
         return {**self.labels, **own}
 
     def is_owner_of(self, versions: Iterable[Version]) -> bool:
         """Whether one of a model's versions was made for the same resource."""
-        return any(version.labels.get(_OWNER_LABEL) == self.all_labels[_OWNER_LABEL] for version in versions)
+        return any(version.labels.get(OWNER_LABEL) == self.all_labels[OWNER_LABEL] for version in versions)
+
+
+def owner_value(urn: str) -> str:
+    """The value of the label `OWNER_LABEL` on what the resource of a URN has registered."""
+    return hashlib.sha256(urn.encode()).hexdigest()[: container.DIGITS]
 
 
 def location(project: str, region: str) -> str:
@@ -182,7 +186,8 @@ def listed(context: Context, project: str, region: str) -> list[tuple[str, Versi
 def register(context: Context, wanted: Wanted, *, known: bool) -> tuple[Version, list[Version]]:
     """The version with the wanted content, found or made, and the versions that there were.
 
-    An upload that an interrupted run began is waited for first, so that no content gets a second version.
+    An upload that an interrupted run began is waited for first, so that no content gets a second version. One whose
+    request reaches Vertex AI only after that is met by ours, and is looked at again.
 
     Args:
         context: The operation.
@@ -193,6 +198,15 @@ def register(context: Context, wanted: Wanted, *, known: bool) -> tuple[Version,
         GoogleError: Vertex AI refused or failed the upload.
         DeploymentError: The model is somebody else's.
     """
+    try:
+        return _found_or_made(context, wanted, known=known)
+    except GoogleError as error:
+        if error.status != "ALREADY_EXISTS":
+            raise
+    return _found_or_made(context, wanted, known=known)
+
+
+def _found_or_made(context: Context, wanted: Wanted, *, known: bool) -> tuple[Version, list[Version]]:
     google, region = context.gcp, wanted.region
     running = operations.find(google, region, wanted.name, kind=_UPLOAD)
     if running is not None:

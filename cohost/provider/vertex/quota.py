@@ -13,17 +13,15 @@ from urllib.parse import quote
 
 from cohost import vertex_fleet
 from cohost.errors import DeploymentError
+from cohost.provider import google_api
 from cohost.provider.context import Context
-from cohost.provider.google import endpoint_override, words
+from cohost.provider.google import Google, endpoint_override
 from cohost.provider.resource import Values
 from cohost.provider.vertex import traffic
 from cohost.provider.vertex.traffic import Endpoint
 
-# gcloud's own property `api_endpoint_overrides/serviceusage`, as that of Vertex AI.
-_OVERRIDE: Final = "CLOUDSDK_API_ENDPOINT_OVERRIDES_SERVICEUSAGE"
-_URL: Final = "https://serviceusage.googleapis.com"
+_API: Final = "serviceusage"
 _SERVICE: Final = "aiplatform.googleapis.com"
-_TIMEOUT_S: Final = (3, 10)
 
 
 def ensure(context: Context, wanted: Values, endpoint: Endpoint | None, id: str) -> None:
@@ -42,10 +40,10 @@ def ensure(context: Context, wanted: Values, endpoint: Endpoint | None, id: str)
     """
     kind, project, region = wanted["acceleratorType"], wanted["project"], wanted["region"]
     known = vertex_fleet.accelerator(kind) if kind and not wanted["spot"] else None
-    if known is None or (endpoint_override() and not os.environ.get(_OVERRIDE)):
+    if known is None or (endpoint_override() and not os.environ.get(google_api.override(_API))):
         return
     try:
-        limit = _limit(context, project, region, known.quota)
+        limit = read(context.gcp, project, region, known.quota)
     except DeploymentError as error:
         context.warning(f'the quota "{known.quota}" cannot be read: {error}')
         return
@@ -74,20 +72,21 @@ def _in_use(endpoint: Endpoint | None, kind: str, id: str) -> int:
     return found
 
 
-def _limit(context: Context, project: str, region: str, name: str) -> int | None:
-    """The limit of a quota in a region, or None when there is none."""
-    from google.api_core.exceptions import from_http_response
-    from google.auth.transport.requests import AuthorizedSession
+def read(google: Google, project: str, region: str, name: str) -> int | None:
+    """The limit of a quota of Vertex AI in a region, or None when there is none.
 
-    base = os.environ.get(_OVERRIDE, "").rstrip("/") or _URL
+    Args:
+        google: Who asks.
+        project: The project's id.
+        region: Where.
+        name: As `cohost.vertex_fleet` knows it: "custom_model_serving_nvidia_l4_gpus".
+
+    Raises:
+        GoogleError: It cannot be read.
+    """
     metric = quote(f"{_SERVICE}/{name}", safe="")
-    url = f"{base}/v1beta1/projects/{project}/services/{_SERVICE}/consumerQuotaMetrics/{metric}"
-    with words("asking the Service Usage API"):
-        with AuthorizedSession(context.gcp.credentials()) as session:
-            answer = session.get(url, timeout=_TIMEOUT_S)
-        if answer.status_code >= 400:
-            raise from_http_response(answer)
-        return _of_region(answer.json(), region)
+    path = f"v1beta1/projects/{project}/services/{_SERVICE}/consumerQuotaMetrics/{metric}"
+    return _of_region(google_api.call(google.credentials(), _API, path, doing="asking the Service Usage API"), region)
 
 
 def _of_region(metric: Mapping[str, Any], region: str) -> int | None:
