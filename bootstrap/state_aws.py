@@ -8,6 +8,7 @@ import pulumi
 import pulumi_aws as aws
 
 from cohost import policies_aws
+from components.aws import private_bucket
 
 TOKEN: Final = "cohost:bootstrap:AwsState"
 _NAME: Final = "cohost-state"
@@ -53,58 +54,22 @@ class AwsState(pulumi.ComponentResource):
 
 def _guard(parent: pulumi.Resource, bucket: aws.s3.Bucket, key: aws.kms.Key) -> list[pulumi.Output[str]]:
     """Ids of everything that must hold before the first state is written."""
-    child = pulumi.ResourceOptions(parent=parent)
-    private = aws.s3.BucketPublicAccessBlock(
+    guards = private_bucket.guard(_NAME, bucket, key_arn=key.arn, policy=_policy, parent=parent)
+    lifecycle = aws.s3.BucketLifecycleConfiguration(
         _NAME,
         bucket=bucket.id,
-        block_public_acls=True,
-        block_public_policy=True,
-        ignore_public_acls=True,
-        restrict_public_buckets=True,
-        opts=child,
+        rules=[
+            {
+                "id": "forget-old-states",
+                "status": "Enabled",
+                "filter": {"prefix": ""},
+                "noncurrent_version_expiration": {"noncurrent_days": _KEEP_OLD_DAYS},
+            }
+        ],
+        opts=pulumi.ResourceOptions(parent=parent, depends_on=[guards.versioning]),
     )
-    versioning = aws.s3.BucketVersioning(
-        _NAME, bucket=bucket.id, versioning_configuration={"status": "Enabled"}, opts=child
-    )
-    others = (
-        aws.s3.BucketServerSideEncryptionConfiguration(
-            _NAME,
-            bucket=bucket.id,
-            rules=[
-                {
-                    "bucket_key_enabled": True,
-                    "apply_server_side_encryption_by_default": {
-                        "sse_algorithm": "aws:kms",
-                        "kms_master_key_id": key.arn,
-                    },
-                }
-            ],
-            opts=child,
-        ),
-        aws.s3.BucketOwnershipControls(
-            _NAME, bucket=bucket.id, rule={"object_ownership": "BucketOwnerEnforced"}, opts=child
-        ),
-        aws.s3.BucketPolicy(
-            _NAME,
-            bucket=bucket.id,
-            policy=bucket.arn.apply(
-                lambda arn: policies_aws.to_json(policies_aws.document(policies_aws.encrypted_on_the_way(arn)))
-            ),
-            # S3 refuses (409) a policy put while the access block is being put.
-            opts=pulumi.ResourceOptions(parent=parent, depends_on=[private]),
-        ),
-        aws.s3.BucketLifecycleConfiguration(
-            _NAME,
-            bucket=bucket.id,
-            rules=[
-                {
-                    "id": "forget-old-states",
-                    "status": "Enabled",
-                    "filter": {"prefix": ""},
-                    "noncurrent_version_expiration": {"noncurrent_days": _KEEP_OLD_DAYS},
-                }
-            ],
-            opts=pulumi.ResourceOptions(parent=parent, depends_on=[versioning]),
-        ),
-    )
-    return [private.id, versioning.id, *(guard.id for guard in others)]
+    return [*(each.id for each in guards.all), lifecycle.id]
+
+
+def _policy(bucket_arn: str) -> policies_aws.Document:
+    return policies_aws.document(policies_aws.encrypted_on_the_way(bucket_arn))

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 Document = Mapping[str, Any]
 Statement = dict[str, Any]
+# It takes away: of a Deny that named fewer, nobody else would be held (IAM user guide, "Policy evaluation logic").
 _EVERYONE_DENIED: Final = {"Effect": "Deny", "Principal": "*"}
 
 

@@ -12,6 +12,7 @@ import pulumi_aws as aws
 from cohost import aws_rules, policies_aws, tokens
 from cohost.aws_settings import Encryption
 from cohost.resources import ArtifactSet
+from components.aws import private_bucket
 from components.aws.stack import Stack
 from components.names import Fault, refuse
 
@@ -123,46 +124,10 @@ class ArtifactStore(pulumi.ComponentResource):
 
     def _guard(self, bucket: aws.s3.Bucket) -> list[pulumi.Resource]:
         """Everything that must hold before the first object is written, and after the last is gone."""
-        name, child = self._physical, pulumi.ResourceOptions(parent=self)
-        versioning = aws.s3.BucketVersioning(
-            name, bucket=bucket.id, versioning_configuration={"status": "Enabled"}, opts=child
+        guards = private_bucket.guard(
+            self._physical, bucket, key_arn=self.key_arn, policy=policies_aws.bucket, parent=self
         )
-        encryption = aws.s3.BucketServerSideEncryptionConfiguration(
-            name,
-            bucket=bucket.id,
-            rules=[
-                {
-                    # A bucket key asks KMS once in a while instead of once an object.
-                    "bucket_key_enabled": True,
-                    "apply_server_side_encryption_by_default": {
-                        "sse_algorithm": "aws:kms",
-                        "kms_master_key_id": self.key_arn,
-                    },
-                }
-            ],
-            opts=child,
-        )
-        private = aws.s3.BucketPublicAccessBlock(
-            name,
-            bucket=bucket.id,
-            block_public_acls=True,
-            block_public_policy=True,
-            ignore_public_acls=True,
-            restrict_public_buckets=True,
-            opts=child,
-        )
-        ownership = aws.s3.BucketOwnershipControls(
-            name, bucket=bucket.id, rule={"object_ownership": "BucketOwnerEnforced"}, opts=child
-        )
-        policy = aws.s3.BucketPolicy(
-            name,
-            bucket=bucket.id,
-            policy=bucket.arn.apply(lambda arn: policies_aws.to_json(policies_aws.bucket(arn))),
-            # S3 refuses (409) a policy put while the access block is being put.
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[private]),
-        )
-        lifecycle = self._lifecycle(bucket, versioning)
-        return [versioning, encryption, private, ownership, policy, lifecycle]
+        return [*guards.all, self._lifecycle(bucket, guards.versioning)]
 
     def _lifecycle(
         self, bucket: aws.s3.Bucket, versioning: aws.s3.BucketVersioning

@@ -27,11 +27,13 @@ class Kind(StrEnum):
     UNKNOWN = "unknown"
 
 
-class _Data(BaseModel):
+class Data(BaseModel):
+    """What nobody changes, and has no key that is not known."""
+
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Source(_Data):
+class Source(Data):
     """Where something was read.
 
     Attributes:
@@ -51,7 +53,7 @@ class Source(_Data):
     read: Text | None = None
 
 
-class Figure(_Data):
+class Figure(Data):
     """A number that texts name as `{{name}}`; exactly one of value, price, expression and file says where it is from.
 
     Attributes:
@@ -83,7 +85,7 @@ class Figure(_Data):
     sources: tuple[Name, ...] = ()
 
 
-class Cell(_Data):
+class Cell(Data):
     """What one platform has to one criterion.
 
     Attributes:
@@ -103,7 +105,7 @@ class Cell(_Data):
     old: bool = False
 
 
-class Criterion(_Data):
+class Criterion(Data):
     """One row: a question that a decision needs answered.
 
     Attributes:
@@ -117,7 +119,7 @@ class Criterion(_Data):
     cells: dict[Name, Cell]
 
 
-class Theme(_Data):
+class Theme(Data):
     """One table, one file.
 
     Attributes:
@@ -133,21 +135,21 @@ class Theme(_Data):
     criteria: tuple[Criterion, ...] = Field(min_length=1)
 
 
-class Reason(_Data):
+class Reason(Data):
     """A sentence and the cells that carry it."""
 
     text: Text
     cells: tuple[CellName, ...] = Field(min_length=1)
 
 
-class Balance(_Data):
+class Balance(Data):
     """The pros and cons of one platform."""
 
     pros: tuple[Reason, ...] = Field(min_length=1)
     cons: tuple[Reason, ...] = Field(min_length=1)
 
 
-class Situation(_Data):
+class Situation(Data):
     """A recommendation.
 
     Attributes:
@@ -163,7 +165,7 @@ class Situation(_Data):
     unless: Text
 
 
-class Conclusions(_Data):
+class Conclusions(Data):
     """What follows from the cells.
 
     Attributes:
@@ -177,13 +179,13 @@ class Conclusions(_Data):
     changes: tuple[Reason, ...] = Field(min_length=1)
 
 
-class Sources(_Data):
+class Sources(Data):
     """The file sources.yaml."""
 
     sources: tuple[Source, ...]
 
 
-class Figures(_Data):
+class Figures(Data):
     """The file figures.yaml."""
 
     figures: tuple[Figure, ...]

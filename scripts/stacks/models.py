@@ -5,9 +5,9 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Final
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-from scripts.comparison.models import Name, Text
+from scripts.comparison.models import Data, Name, Text
 
 # The boxes of the MLOps Stack Canvas (ml-ops.org), in its order.
 BOXES: Final = {
@@ -36,11 +36,7 @@ class Share(StrEnum):
     NOTHING = "nothing"
 
 
-class _Data(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Here(_Data):
+class Here(Data):
     """What this repository provisions of a box.
 
     Attributes:
@@ -60,7 +56,7 @@ class Here(_Data):
         return self
 
 
-class Box(_Data):
+class Box(Data):
     """One box of one stack.
 
     Attributes:
@@ -84,7 +80,7 @@ class Box(_Data):
     sources: tuple[Name, ...] = ()
 
 
-class Stack(_Data):
+class Stack(Data):
     """One page.
 
     Attributes:

@@ -2,12 +2,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 import pytest
 import yaml
 
@@ -15,12 +13,12 @@ from cohost.cli import cost
 from cohost.cli.main import main
 from cohost.cost import OLD_DAYS, of_resources
 from tests.documents import ROOT, python_blocks
+from tests.unit.asking import Ask, asking
+from tests.unit.asking import document as asked_for
 from tests.unit.model_folders import write_catalog, write_model
 
 SCHEMA = json.loads((ROOT / "cohost/schemas/cost.schema.json").read_text())
 IMAGE = f"us-central1-docker.pkg.dev/my-project/serving/triton@sha256:{'0' * 64}"
-
-Ask = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
@@ -42,20 +40,11 @@ def project(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def ask(project: Path, capsys: pytest.CaptureFixture[str]) -> Ask:
-    def run(*arguments: str) -> tuple[int, str, str]:
-        code = main(["cost", *arguments, "-C", str(project)])
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return run
+    return asking("cost", project, capsys)
 
 
 def document(ask: Ask, *arguments: str) -> Any:
-    code, out, err = ask(*arguments, "--json")
-    assert (code, err) == (0, "")
-    answer = json.loads(out)
-    jsonschema.validate(answer, SCHEMA, format_checker=jsonschema.FormatChecker())
-    return answer
+    return asked_for(ask, SCHEMA, *arguments)
 
 
 def change(project: Path, stack: str, **values: Any) -> None:

@@ -1,21 +1,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 import pytest
 import yaml
 
-from cohost.cli.main import main
 from tests.documents import ROOT
+from tests.unit.asking import Ask, asking
+from tests.unit.asking import document as asked_for
 from tests.unit.model_folders import write_catalog, write_model
 
 SCHEMA = json.loads((ROOT / "cohost/schemas/plan.schema.json").read_text())
-
-Ask = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
@@ -31,20 +28,11 @@ def project(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def ask(project: Path, capsys: pytest.CaptureFixture[str]) -> Ask:
-    def run(*arguments: str) -> tuple[int, str, str]:
-        code = main(["plan", *arguments, "-C", str(project)])
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return run
+    return asking("plan", project, capsys)
 
 
 def document(ask: Ask, *arguments: str) -> Any:
-    code, out, err = ask(*arguments, "--json")
-    assert (code, err) == (0, "")
-    answer = json.loads(out)
-    jsonschema.validate(answer, SCHEMA)
-    return answer
+    return asked_for(ask, SCHEMA, *arguments)
 
 
 def models_file(project: Path, text: str) -> str:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import shutil
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -22,6 +21,7 @@ from scripts.prices import __main__ as script
 from scripts.prices import aws, file, gcp
 from scripts.prices.file import Found
 from tests.documents import ROOT
+from tests.unit.loopback import listening
 
 DATA = ROOT / "tests" / "data" / "prices"
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
@@ -162,14 +162,10 @@ def lists(monkeypatch: pytest.MonkeyPatch) -> Iterator[Lists]:
         def log_message(self, format: str, *args: Any) -> None:
             """Keeps quiet."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    known.url = f"http://127.0.0.1:{server.server_address[1]}"
-    monkeypatch.setattr(aws, "_ROOT", known.url)
-    monkeypatch.setattr(gcp, "_ROOT", known.url)
-    yield known
-    server.shutdown()
-    server.server_close()
+    with listening(Handler) as known.url:
+        monkeypatch.setattr(aws, "_ROOT", known.url)
+        monkeypatch.setattr(gcp, "_ROOT", known.url)
+        yield known
 
 
 def _body(path: str, query: dict[str, list[str]]) -> bytes:

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -18,6 +18,7 @@ from cohost.client.vertex import DEPLOYED_MODEL, REDIRECT
 from cohost.provider.context import Context
 from cohost.provider.google import Google
 from cohost.tokens import VERTEX_ENDPOINT_OVERRIDE
+from tests.unit.loopback import listening
 from tests.unit.provider_context import Operation
 
 PROJECT, REGION = "my-project", "europe-west4"
@@ -255,14 +256,6 @@ def running(monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
     """The service on a free port of the loopback interface, ended afterwards; this process's clients call it."""
     service = Service()
     handler = type("Handler", (_Handler,), {"service": service})
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        server.daemon_threads = True
-        service.url = f"http://127.0.0.1:{server.server_port}"
+    with listening(handler) as service.url:
         monkeypatch.setenv(VERTEX_ENDPOINT_OVERRIDE, service.url)
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-        thread.start()
-        try:
-            yield service
-        finally:
-            server.shutdown()
-            thread.join()
+        yield service

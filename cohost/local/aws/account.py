@@ -13,6 +13,7 @@ from moto.iam.models import iam_backends
 ACCOUNT: Final = DEFAULT_ACCOUNT_ID
 ADMINISTRATOR: Final = "deployer"
 _PARTITION: Final = "aws"
+# Of the emulated account's administrator alone, as AWS's own AdministratorAccess; no stack gives it to anybody.
 _ALLOW_ALL: Final = json.dumps(
     {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
 )
